@@ -1,1 +1,67 @@
-//! placeholder
+//! Requests, replies and error codes: what server and clients say to each other, and nothing else.
+//!
+//! This crate never does I/O, knows no rule of the engine and holds no default: an absent field is `None`
+//! here, and `stint-core` alone says what it means. Requests refuse unknown fields; replies ignore them, so
+//! that an older client can read a newer server.
+//!
+//! Where to look next: [`SubmitRequest`] for what a piece of work is, [`ExchangeRequest`] for all a worker
+//! says, [`Code`] for everything that may go wrong, [`Limits`] for how large things may be, [`decode`] for how
+//! a body becomes a request or a [`Problem`] that names the field.
+//!
+//! `validate` on a request checks what can be checked without an engine: sizes, ranges, names. The engine
+//! calls it, so that the in-process client is held to the same rules as HTTP.
+
+mod action;
+mod batch;
+mod check;
+mod code;
+mod decode;
+mod exchange;
+mod execution;
+mod failure;
+mod instant;
+mod lane;
+mod lease;
+mod limits;
+mod outcome;
+mod payload;
+mod problem;
+mod progress;
+mod ready;
+mod request_key;
+mod retry;
+mod state;
+mod step;
+mod submit;
+mod thousandths;
+mod why;
+mod worker;
+
+pub use action::{ActionReply, ActionRequest, CancelRequest, PriorityRequest, ReplayRequest};
+pub use batch::{BatchReply, BatchRequest, BatchResult};
+pub use check::check_namespace;
+pub use code::{Class, Code};
+pub use decode::decode;
+pub use exchange::{
+    Answer, ExchangeAnswer, ExchangeLease, ExchangeReply, ExchangeRequest, ExchangeResult, ExchangeStep,
+    ExchangeStop,
+};
+pub use execution::{AttemptOutcome, AttemptView, Execution, ResultReply};
+pub use failure::Failure;
+pub use instant::{Instant, InstantError};
+pub use lane::{Lane, LaneReply, LaneRequest, LaneSettings};
+pub use lease::{HeartbeatReply, HeartbeatRequest, Lease, LeaseReply, LeaseRequest, LeasedExecution, Stop};
+pub use limits::*;
+pub use outcome::{CompleteRequest, EndReply, FailRequest, Outcome, ReleaseRequest};
+pub use payload::Payload;
+pub use problem::Problem;
+pub use progress::Progress;
+pub use ready::ReadyReply;
+pub use request_key::RequestKey;
+pub use retry::{Backoff, BackoffKind, Retry};
+pub use state::ExecutionState;
+pub use step::{StepEntry, StepReply, StepRequest, StepResultRequest};
+pub use submit::{SubmitReply, SubmitRequest};
+pub use thousandths::{Thousandths, ThousandthsError};
+pub use why::{Waiting, WhyReply};
+pub use worker::{SessionWorker, WorkerInfo, WorkerRef, WorkersReply};

@@ -1,0 +1,229 @@
+//! `POST worker/exchange`: all a worker says and hears, in one call.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::decode::present;
+use crate::worker::validate_claim;
+use crate::{
+    CLAIM_LEASES, CompleteRequest, EXCHANGE_ITEMS, EndReply, ExecutionState, FailRequest, Instant, Lease,
+    Limits, Outcome, Payload, Problem, Progress, ReleaseRequest, SessionWorker, StepReply, check,
+};
+
+/// What a worker says. Answered as soon as there is anything to say, at the latest after `wait_ms`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeRequest {
+    /// Who speaks.
+    pub worker: SessionWorker,
+    /// The number of this exchange within the session, from 1. The same number is the same exchange sent again.
+    pub n: u64,
+    /// The number of the last reply that was read; 0 is none.
+    pub seen: u64,
+    /// The lanes it serves.
+    pub lanes: Vec<String>,
+    /// The kinds it runs; none named is all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<String>,
+    /// How many leases it wants at most; 0 is none now.
+    pub max: u32,
+    /// How long to wait if there is nothing to say.
+    pub wait_ms: u64,
+    /// The leases it holds. Listing one is its heartbeat.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<ExchangeLease>,
+    /// Attempts that ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub results: Vec<ExchangeResult>,
+    /// Steps begun or recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<ExchangeStep>,
+    /// Whose work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// A lease the worker holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeLease {
+    /// The lease.
+    pub lease: String,
+    /// How far its attempt has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+}
+
+/// An attempt that ended: `{lease, complete: {..} | fail: {..} | release: {}}`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExchangeResult {
+    /// The lease.
+    pub lease: String,
+    /// Its end.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// A step: without `output` it is begun, with `output` (`null` included) its result is recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeStep {
+    /// The lease.
+    pub lease: String,
+    /// The step's key.
+    pub key: String,
+    /// Its result.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub output: Option<Payload>,
+}
+
+/// What the worker hears.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ExchangeReply {
+    /// The number of the exchange this answers.
+    pub n: u64,
+    /// New leases, and those of replies that were not read.
+    #[serde(default)]
+    pub leases: Vec<Lease>,
+    /// One for each result and step, and for each listed lease that is refused.
+    #[serde(default)]
+    pub answers: Vec<ExchangeAnswer>,
+    /// Leases whose work has to stop.
+    #[serde(default)]
+    pub stops: Vec<ExchangeStop>,
+}
+
+/// The answer to a result (`key` absent) or a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExchangeAnswer {
+    /// The lease.
+    pub lease: String,
+    /// The step's key.
+    pub key: Option<String>,
+    /// What became of it.
+    pub answer: Answer,
+}
+
+/// What became of one thing a worker said.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The attempt's end or the step's result is recorded: `{state, run_at?}`.
+    Done(EndReply),
+    /// A step was begun: `{run: true}`, `{unknown: true}` or `{result}`.
+    Step(StepReply),
+    /// It was refused: `{error}`.
+    Refused(Problem),
+}
+
+/// Asks a worker to stop an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeStop {
+    /// The lease.
+    pub lease: String,
+    /// Why.
+    pub reason: String,
+    /// After this the lease is taken away; 0 if it already is.
+    pub grace_ms: u64,
+}
+
+impl ExchangeRequest {
+    /// Checks names, ranges and sizes.
+    pub fn validate(&self, limits: &Limits) -> Result<(), Problem> {
+        self.worker.validate().map_err(|problem| problem.within("worker"))?;
+        check::range("n", self.n, 1, u64::MAX)?;
+        if self.seen >= self.n {
+            return Err(Problem::invalid("seen", "`seen` is the number of an earlier exchange than `n`"));
+        }
+        validate_claim(&self.lanes, &self.kinds, self.wait_ms)?;
+        check::range("max", self.max, 0, CLAIM_LEASES)?;
+        check::optional_name("namespace", self.namespace.as_ref())?;
+        for (field, len) in
+            [("leases", self.leases.len()), ("results", self.results.len()), ("steps", self.steps.len())]
+        {
+            check::count(field, len, EXCHANGE_ITEMS)?;
+        }
+        check::each("leases", &self.leases, |_, lease| match &lease.progress {
+            Some(progress) => progress.validate().map_err(|problem| problem.within("progress")),
+            None => Ok(()),
+        })?;
+        check::each("results", &self.results, |_, result| result.outcome.validate(limits))?;
+        check::each("steps", &self.steps, |_, step| {
+            check::step_key("key", &step.key)?;
+            step.output.as_ref().map_or(Ok(()), |output| output.validate("output", limits))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for ExchangeResult {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Wire {
+            lease: String,
+            complete: Option<CompleteRequest>,
+            fail: Option<FailRequest>,
+            release: Option<ReleaseRequest>,
+        }
+        let wire = Wire::deserialize(deserializer)?;
+        let outcome = match (wire.complete, wire.fail, wire.release) {
+            (Some(complete), None, None) => Outcome::Complete(complete),
+            (None, Some(fail), None) => Outcome::Fail(fail),
+            (None, None, Some(release)) => Outcome::Release(release),
+            _ => return Err(D::Error::custom("expected exactly one of `complete`, `fail`, `release`")),
+        };
+        Ok(Self { lease: wire.lease, outcome })
+    }
+}
+
+impl Serialize for ExchangeAnswer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("lease", &self.lease)?;
+        if let Some(key) = &self.key {
+            map.serialize_entry("key", key)?;
+        }
+        match &self.answer {
+            Answer::Done(end) => {
+                map.serialize_entry("state", &end.state)?;
+                if let Some(run_at) = &end.run_at {
+                    map.serialize_entry("run_at", run_at)?;
+                }
+            }
+            Answer::Step(StepReply::Run) => map.serialize_entry("run", &true)?,
+            Answer::Step(StepReply::Unknown) => map.serialize_entry("unknown", &true)?,
+            Answer::Step(StepReply::Result(result)) => map.serialize_entry("result", result)?,
+            Answer::Refused(problem) => map.serialize_entry("error", problem)?,
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for ExchangeAnswer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            lease: String,
+            key: Option<String>,
+            state: Option<ExecutionState>,
+            run_at: Option<Instant>,
+            #[serde(default)]
+            run: bool,
+            #[serde(default)]
+            unknown: bool,
+            #[serde(default, deserialize_with = "present")]
+            result: Option<Payload>,
+            error: Option<Problem>,
+        }
+        let wire = Wire::deserialize(deserializer)?;
+        let answer = match (wire.error, wire.state, wire.result) {
+            (Some(problem), _, _) => Answer::Refused(problem),
+            (None, Some(state), _) => Answer::Done(EndReply { state, run_at: wire.run_at }),
+            (None, None, Some(result)) => Answer::Step(StepReply::Result(result)),
+            (None, None, None) if wire.run => Answer::Step(StepReply::Run),
+            (None, None, None) if wire.unknown => Answer::Step(StepReply::Unknown),
+            _ => return Err(D::Error::custom("expected `state`, `run`, `unknown`, `result` or `error`")),
+        };
+        Ok(Self { lease: wire.lease, key: wire.key, answer })
+    }
+}

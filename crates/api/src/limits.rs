@@ -1,0 +1,87 @@
+//! How large things may be. Every bound of the API stands here, with its unit.
+
+/// Largest input or output, in bytes: the JSON text, or the bytes before base64.
+pub const PAYLOAD_BYTES: usize = 1024 * 1024;
+/// Largest request body, in bytes.
+pub const BODY_BYTES: usize = 4 * 1024 * 1024;
+/// Most executions in one batch.
+pub const BATCH_EXECUTIONS: usize = 1_000;
+/// Longest name (lane, kind, namespace, tag key, worker), in characters.
+pub const NAME_CHARS: usize = 128;
+/// Longest step key, in characters.
+pub const STEP_KEY_CHARS: usize = 256;
+/// Most tags on an execution.
+pub const TAGS: usize = 8;
+/// Longest tag value, in bytes.
+pub const TAG_VALUE_BYTES: usize = 256;
+/// Lowest priority.
+pub const PRIORITY_MIN: i32 = -100;
+/// Highest priority.
+pub const PRIORITY_MAX: i32 = 100;
+/// Most predicates in `requires`, and in `prefer`.
+pub const PREDICATES: usize = 16;
+/// Longest predicate or capability, in bytes.
+pub const PREDICATE_BYTES: usize = 256;
+/// Most capabilities of a worker.
+pub const CAPABILITIES: usize = 64;
+/// Most attempts a retry policy may ask for.
+pub const MAX_ATTEMPTS: u32 = 1_000;
+/// Most crashes an execution may be allowed.
+pub const MAX_CRASHES: u32 = 1_000;
+/// Most error types in `non_retryable`.
+pub const NON_RETRYABLE: usize = 64;
+/// Shortest lease, in milliseconds: below it a heartbeat could not keep up with a slow commit.
+pub const LEASE_TTL_MS_MIN: u64 = 1_000;
+/// Longest lease, in milliseconds.
+pub const LEASE_TTL_MS_MAX: u64 = 3_600_000;
+/// Longest long poll, in milliseconds.
+pub const WAIT_MS: u64 = 60_000;
+/// Most leases in one claim, and most free slots a worker may offer.
+pub const CLAIM_LEASES: u32 = 1_000;
+/// Most lanes, and most kinds, that one claim may name.
+pub const CLAIM_NAMES: usize = 128;
+/// Longest error type, in bytes.
+pub const ERROR_TYPE_BYTES: usize = 128;
+/// Longest error message, in bytes.
+pub const ERROR_MESSAGE_BYTES: usize = 16 * 1024;
+/// Largest error details, in bytes of JSON text.
+pub const ERROR_DETAILS_BYTES: usize = 64 * 1024;
+/// Longest duration anywhere, in milliseconds: ten years of 366 days.
+pub const DURATION_MS: u64 = 10 * 366 * 24 * 3_600 * 1_000;
+/// Longest idempotency key of a submission, in characters.
+pub const IDEMPOTENCY_KEY_CHARS: usize = 256;
+/// Longest `Idempotency-Key` header, in bytes.
+pub const REQUEST_KEY_BYTES: usize = 255;
+/// Longest session name of a worker or client, in characters.
+pub const SESSION_CHARS: usize = 64;
+/// Longest fairness key, in bytes.
+pub const FAIRNESS_KEY_BYTES: usize = 128;
+/// Longest content type, in bytes.
+pub const CONTENT_TYPE_BYTES: usize = 255;
+/// Longest reason given for a cancel, in bytes.
+pub const REASON_BYTES: usize = 1_024;
+/// Longest progress message, in bytes.
+pub const PROGRESS_MESSAGE_BYTES: usize = 1_024;
+/// Most results, most steps and most leases in one exchange.
+pub const EXCHANGE_ITEMS: usize = 10_000;
+/// Most weights a lane may set.
+pub const LANE_WEIGHTS: usize = 1_000;
+/// Largest weight of a fairness key.
+pub const WEIGHT_MAX: u32 = 1_000_000;
+/// Largest backoff factor, in thousandths.
+pub const FACTOR_MAX: u32 = 100_000;
+/// Largest jitter, in thousandths: all of the delay.
+pub const JITTER_MAX: u32 = 1_000;
+
+/// The limits an operator may configure. The rest are constants of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest input or output, in bytes.
+    pub payload_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { payload_bytes: PAYLOAD_BYTES }
+    }
+}

@@ -1,0 +1,103 @@
+//! Who asks for work.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CAPABILITIES, CLAIM_NAMES, Instant, NAME_CHARS, PREDICATE_BYTES, Problem, check};
+
+/// A worker, as a plain claim names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerRef {
+    /// Its name, which attempts are shown under.
+    pub name: String,
+    /// What it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What it can do: `gpu`, `region=eu`, `mem_gb=64`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
+}
+
+/// A worker, as an exchange names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionWorker {
+    /// Its name, which attempts are shown under.
+    pub name: String,
+    /// Random, new for every process: 1 to 64 characters of `[A-Za-z0-9_-]`.
+    pub session: String,
+    /// What it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What it can do: `gpu`, `region=eu`, `mem_gb=64`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
+}
+
+/// A worker that was seen lately.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerInfo {
+    /// Its name.
+    pub name: String,
+    /// Its session, if it speaks by exchange.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// What it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What it can do.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// The lanes it serves.
+    #[serde(default)]
+    pub lanes: Vec<String>,
+    /// The kinds it runs; none named is all.
+    #[serde(default)]
+    pub kinds: Vec<String>,
+    /// Slots it offered last.
+    pub slots: u32,
+    /// When it was last heard.
+    pub seen_at: Instant,
+}
+
+/// `GET workers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkersReply {
+    /// Those seen lately.
+    pub workers: Vec<WorkerInfo>,
+}
+
+impl WorkerRef {
+    pub(crate) fn validate(&self) -> Result<(), Problem> {
+        validate(&self.name, self.version.as_ref(), &self.capabilities)
+    }
+}
+
+impl SessionWorker {
+    pub(crate) fn validate(&self) -> Result<(), Problem> {
+        check::session("session", &self.session)?;
+        validate(&self.name, self.version.as_ref(), &self.capabilities)
+    }
+}
+
+/// What a claim may name.
+pub(crate) fn validate_claim(lanes: &[String], kinds: &[String], wait_ms: u64) -> Result<(), Problem> {
+    if lanes.is_empty() {
+        return Err(Problem::invalid("lanes", "a claim names at least one lane")
+            .remedy("Name the lanes the worker serves, such as [\"default\"]."));
+    }
+    check::count("lanes", lanes.len(), CLAIM_NAMES)?;
+    check::each("lanes", lanes, |at, lane| check::name(at, lane))?;
+    check::count("kinds", kinds.len(), CLAIM_NAMES)?;
+    check::each("kinds", kinds, |at, kind| check::name(at, kind))?;
+    check::wait(wait_ms)
+}
+
+fn validate(name: &str, version: Option<&String>, capabilities: &[String]) -> Result<(), Problem> {
+    check::name("name", name)?;
+    if let Some(version) = version {
+        check::text("version", version, NAME_CHARS)?;
+    }
+    check::count("capabilities", capabilities.len(), CAPABILITIES)?;
+    check::each("capabilities", capabilities, |at, capability| check::text(at, capability, PREDICATE_BYTES))
+}
