@@ -31,6 +31,12 @@ pub const CHANGES_BATCHES_MIN: u64 = 1_000;
 /// See [`CHANGES_BATCHES_MIN`].
 pub const CHANGES_BYTES_MIN: u64 = 1 << 20;
 
+/// Longest key in bytes; the shortest has 1.
+pub const KEY_BYTES_MAX: usize = 1_024;
+
+/// Longest value in bytes.
+pub const VALUE_BYTES_MAX: usize = 4 << 20;
+
 /// One of the store's partitions: `0..PARTITIONS`, or [`META`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PartitionId(pub u8);
@@ -72,9 +78,9 @@ pub struct Head {
 pub struct Write {
     /// Its table.
     pub table: Table,
-    /// Its key, 1 to 1,024 bytes.
+    /// Its key, 1 to [`KEY_BYTES_MAX`] bytes.
     pub key: Bytes,
-    /// The new value, up to 4 MiB; `None` deletes.
+    /// The new value, up to [`VALUE_BYTES_MAX`] bytes; `None` deletes.
     pub value: Option<Bytes>,
 }
 
@@ -95,6 +101,33 @@ impl Batch {
     /// Bytes of keys and values.
     pub fn bytes(&self) -> usize {
         self.writes.iter().map(|w| w.key.len() + w.value.as_ref().map_or(0, Bytes::len)).sum()
+    }
+
+    /// Whether this batch may follow `expected` at all. A caller that breaks the contract has a defect which no
+    /// retry mends, so the answer is [`StoreError::Fatal`]; nothing is applied and the store itself is unharmed.
+    pub fn validate(&self, partition: PartitionId, expected: Head) -> Result<(), StoreError> {
+        let broken =
+            |what: String| Err(StoreError::Fatal(format!("a batch breaks the store's contract: {what}")));
+        if partition > META {
+            return broken(format!("partition {} does not exist", partition.0));
+        }
+        if self.next.version != expected.version.wrapping_add(1) || self.next.nonce == 0 {
+            return broken(format!(
+                "version {} with nonce {} can't follow version {}",
+                self.next.version, self.next.nonce, expected.version
+            ));
+        }
+        for write in &self.writes {
+            if write.key.is_empty() || write.key.len() > KEY_BYTES_MAX {
+                return broken(format!("a key of {} bytes", write.key.len()));
+            }
+            if let Some(value) = &write.value
+                && value.len() > VALUE_BYTES_MAX
+            {
+                return broken(format!("a value of {} bytes", value.len()));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -124,7 +157,7 @@ pub struct Values {
 pub struct Page {
     /// Keys and values; in key order for a range, in any order for a load. A load may repeat a key.
     pub rows: Vec<(Bytes, Bytes)>,
-    /// Where to go on; `None` at the end.
+    /// Where to go on; `None` at the end. A page may be short, even empty, and still have a cursor.
     pub cursor: Option<Bytes>,
     /// The head at which this page was read.
     pub head: Head,
@@ -144,7 +177,7 @@ pub enum Changes {
     TooOld,
 }
 
-/// Bounds of a range over [`Table::Ordered`]: `from <= key < to`.
+/// Bounds of a range over [`Table::Ordered`]: `from <= key < to`; empty if `from >= to`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Range {
     /// First key, inclusive.
@@ -279,11 +312,21 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Answers `Yes` also if the batch's node already holds this incarnation and nonce as its last committed
     /// batch in this partition, even below later commits of other nodes: so the same batch may be sent again
     /// until it is settled. A `Yes` means kept at the durability the store was opened with.
-    fn commit(&self, partition: PartitionId, expected: Head, batch: Arc<Batch>)
-    -> BoxFuture<'_, Result<Committed, StoreError>>;
+    ///
+    /// Nothing is sent before the future is first polled. Dropping it later leaves the outcome unknown.
+    fn commit(
+        &self,
+        partition: PartitionId,
+        expected: Head,
+        batch: Arc<Batch>,
+    ) -> BoxFuture<'_, Result<Committed, StoreError>>;
 
     /// Reads keys of any table, all at one head.
-    fn get(&self, partition: PartitionId, keys: Vec<(Table, Bytes)>) -> BoxFuture<'_, Result<Values, StoreError>>;
+    fn get(
+        &self,
+        partition: PartitionId,
+        keys: Vec<(Table, Bytes)>,
+    ) -> BoxFuture<'_, Result<Values, StoreError>>;
 
     /// A page of all live records; `cursor` is `None` at first. Pages may be read at different heads: a loader
     /// notes the first page's head and applies [`Store::changes`] since it.

@@ -9,6 +9,8 @@
 //! **Where to look next:** [`contract`] says what a backend must do, [`conformance`] proves that it does,
 //! and [`memory`], [`embedded`] and [`valkey`] do it.
 
+mod clock;
 pub mod contract;
+pub mod memory;
 
 pub use contract::*;
