@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::object::objects_only;
 use crate::{ExecutionState, PRIORITY_MAX, PRIORITY_MIN, Problem, REASON_BYTES, check};
 
 /// `POST executions/{id}/cancel`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct CancelRequest {
     /// Why, for the worker and for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,7 +22,7 @@ pub struct CancelRequest {
 
 /// `POST executions/{id}/replay`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ReplayRequest {
     /// Drops this step and all later ones from the journal. Absent keeps the whole journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,7 +34,7 @@ pub struct ReplayRequest {
 
 /// `POST executions/{id}/priority`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct PriorityRequest {
     /// -100 to 100, higher first.
     pub priority: i32,
@@ -44,7 +45,7 @@ pub struct PriorityRequest {
 
 /// `POST executions/{id}/pause`, `resume` and `revoke`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ActionRequest {
     /// Whose execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +60,8 @@ pub struct ActionReply {
     /// Its state.
     pub state: ExecutionState,
 }
+
+objects_only!(CancelRequest, ReplayRequest, PriorityRequest, ActionRequest);
 
 impl CancelRequest {
     /// Checks sizes.

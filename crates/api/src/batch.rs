@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::object::objects_only;
 use crate::{BATCH_EXECUTIONS, Limits, Problem, SubmitReply, SubmitRequest, check};
 
 /// Up to 1,000 submissions. One that can't be read or is out of bounds refuses them all.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct BatchRequest {
     /// The submissions.
     pub executions: Vec<SubmitRequest>,
@@ -34,6 +35,8 @@ pub enum BatchResult {
         error: Problem,
     },
 }
+
+objects_only!(BatchRequest);
 
 impl BatchRequest {
     /// Checks the number of submissions and each of them.

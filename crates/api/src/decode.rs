@@ -57,7 +57,10 @@ fn wrong_field(path: &str, message: &str) -> Problem {
     if let Some((name, rest)) = quoted(said, "at `") {
         return Problem::invalid(below(path, name), rest.trim_start_matches(": ").to_owned());
     }
-    let problem = Problem::new(Code::InvalidField, said.to_owned());
+    let said = said
+        .split_once("expected struct ")
+        .map_or_else(|| said.to_owned(), |(found, _)| format!("{found}expected an object"));
+    let problem = Problem::new(Code::InvalidField, said);
     if path.is_empty() { Problem { code: Code::InvalidRequest, ..problem } } else { problem.at(path) }
 }
 

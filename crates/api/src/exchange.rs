@@ -4,6 +4,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::decode::present;
+use crate::object::{ObjectOnly, objects_only};
 use crate::worker::validate_claim;
 use crate::{
     CLAIM_LEASES, CompleteRequest, EXCHANGE_ITEMS, EndReply, ExecutionState, FailRequest, Instant, Lease,
@@ -12,7 +13,7 @@ use crate::{
 
 /// What a worker says. Answered as soon as there is anything to say, at the latest after `wait_ms`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ExchangeRequest {
     /// Who speaks.
     pub worker: SessionWorker,
@@ -45,7 +46,7 @@ pub struct ExchangeRequest {
 
 /// A lease the worker holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ExchangeLease {
     /// The lease.
     pub lease: String,
@@ -66,7 +67,7 @@ pub struct ExchangeResult {
 
 /// A step: without `output` it is begun, with `output` (`null` included) its result is recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ExchangeStep {
     /// The lease.
     pub lease: String,
@@ -126,6 +127,8 @@ pub struct ExchangeStop {
     pub grace_ms: u64,
 }
 
+objects_only!(ExchangeRequest, ExchangeLease, ExchangeStep);
+
 impl ExchangeRequest {
     /// Checks names, ranges and sizes.
     pub fn validate(&self, limits: &Limits) -> Result<(), Problem> {
@@ -164,7 +167,7 @@ impl<'de> Deserialize<'de> for ExchangeResult {
             fail: Option<FailRequest>,
             release: Option<ReleaseRequest>,
         }
-        let wire = Wire::deserialize(deserializer)?;
+        let wire = Wire::deserialize(ObjectOnly(deserializer))?;
         let outcome = match (wire.complete, wire.fail, wire.release) {
             (Some(complete), None, None) => Outcome::Complete(complete),
             (None, Some(fail), None) => Outcome::Fail(fail),

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::object::objects_only;
 use crate::{ERROR_DETAILS_BYTES, ERROR_MESSAGE_BYTES, ERROR_TYPE_BYTES, Problem, check};
 
 /// An error of the work itself, as a worker reports it or as the engine names a time-out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Failure {
     /// What `non_retryable` and filters go by.
     #[serde(rename = "type")]
@@ -18,6 +19,8 @@ pub struct Failure {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Box<RawValue>>,
 }
+
+objects_only!(Failure);
 
 impl Failure {
     /// A failure without details.

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::object::{objects_only, unique_keys};
 use crate::{FAIRNESS_KEY_BYTES, LANE_WEIGHTS, Problem, WEIGHT_MAX, check};
 
 /// `PUT lanes/{name}`: replaces the lane's settings. What is absent has core's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct LaneSettings {
     /// Shares by fairness key; a key that is not named has weight 1.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "unique_keys", skip_serializing_if = "BTreeMap::is_empty")]
     pub weights: BTreeMap<String, u32>,
     /// How much waiting one step of priority is worth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,7 +27,7 @@ pub struct LaneSettings {
 
 /// `POST lanes/{name}/pause`, `resume` and `drain`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct LaneRequest {
     /// Whose lane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +73,8 @@ pub struct LaneReply {
     #[serde(default)]
     pub missing_partitions: Vec<u32>,
 }
+
+objects_only!(LaneSettings, LaneRequest);
 
 impl LaneSettings {
     /// Checks ranges and sizes.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::object::objects_only;
 use crate::worker::validate_claim;
 use crate::{CLAIM_LEASES, Instant, Payload, Problem, Progress, StepEntry, WorkerRef, check};
 
 /// Asks for work.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct LeaseRequest {
     /// Who asks.
     pub worker: WorkerRef,
@@ -85,7 +86,7 @@ pub struct LeasedExecution {
 
 /// Keeps a lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct HeartbeatRequest {
     /// How far the attempt has come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,6 +114,8 @@ pub struct Stop {
     /// After this the lease is taken away.
     pub grace_ms: u64,
 }
+
+objects_only!(LeaseRequest, HeartbeatRequest);
 
 impl LeaseRequest {
     /// Checks names and ranges.

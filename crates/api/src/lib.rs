@@ -23,6 +23,7 @@ mod instant;
 mod lane;
 mod lease;
 mod limits;
+mod object;
 mod outcome;
 mod payload;
 mod problem;

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::object::objects_only;
 use crate::{ExecutionState, Failure, Instant, Limits, Payload, Problem, check};
 
 /// `POST leases/{lease}/complete`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct CompleteRequest {
     /// What the execution gives; absent is `null`.
     #[serde(default)]
@@ -18,7 +19,7 @@ pub struct CompleteRequest {
 
 /// `POST leases/{lease}/fail`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct FailRequest {
     /// What went wrong.
     pub error: Failure,
@@ -35,7 +36,7 @@ pub struct FailRequest {
 
 /// `POST leases/{lease}/release`: gives the lease back unused, without costing an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct ReleaseRequest {
     /// Whose execution; another than the lease's is `not_found`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,6 +64,8 @@ pub enum Outcome {
     /// Unused.
     Release(ReleaseRequest),
 }
+
+objects_only!(CompleteRequest, FailRequest, ReleaseRequest);
 
 impl CompleteRequest {
     /// An end with this output.

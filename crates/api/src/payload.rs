@@ -119,6 +119,9 @@ impl<'de> Deserialize<'de> for Payload {
         }
         let found = serde_json::from_str::<BytesForm<'_>>(json.get()).map_err(D::Error::custom)?;
         let Some(base64) = found.bytes else { return Ok(Self::Json(json)) };
+        if let Some(key) = found.twice {
+            return Err(D::Error::custom(format!("at `{key}`: the key stands there twice")));
+        }
         let bytes = serde_json::from_str::<Cow<'_, str>>(base64.get())
             .ok()
             .and_then(|text| STANDARD.decode(text.as_bytes()).ok())
@@ -166,6 +169,7 @@ struct BytesForm<'a> {
     bytes: Option<&'a RawValue>,
     content_type: Option<&'a RawValue>,
     other: Option<Cow<'a, str>>,
+    twice: Option<&'static str>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for BytesForm<'a> {
@@ -179,12 +183,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for BytesForm<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut form = BytesForm { bytes: None, content_type: None, other: None };
+                let mut form = BytesForm { bytes: None, content_type: None, other: None, twice: None };
                 while let Some(key) = map.next_key::<Cow<'de, str>>()? {
                     let value = map.next_value::<&'de RawValue>()?;
                     match key.as_ref() {
-                        BYTES => form.bytes = Some(value),
-                        CONTENT_TYPE => form.content_type = Some(value),
+                        BYTES => form.twice = form.bytes.replace(value).map_or(form.twice, |_| Some(BYTES)),
+                        CONTENT_TYPE => {
+                            let before = form.content_type.replace(value);
+                            form.twice = before.map_or(form.twice, |_| Some(CONTENT_TYPE));
+                        }
                         _ => form.other = Some(key),
                     }
                 }

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::object::objects_only;
 use crate::{PROGRESS_MESSAGE_BYTES, Problem, check};
 
 /// Progress of an attempt. Each report replaces the one before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Progress {
     /// 0 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -15,6 +16,8 @@ pub struct Progress {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
+
+objects_only!(Progress);
 
 impl Progress {
     /// Checks range and size.

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::object::objects_only;
 use crate::{
     ERROR_TYPE_BYTES, FACTOR_MAX, JITTER_MAX, MAX_ATTEMPTS, NON_RETRYABLE, Problem, Thousandths, check,
 };
 
 /// A retry policy. What is absent has core's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Retry {
     /// Attempts in all, the first included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,7 +24,7 @@ pub struct Retry {
 
 /// The wait before the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Backoff {
     /// Whether it grows.
     pub kind: BackoffKind,
@@ -49,6 +50,8 @@ pub enum BackoffKind {
     /// Each one `factor` times the one before.
     Exponential,
 }
+
+objects_only!(Retry, Backoff);
 
 impl Retry {
     /// Checks ranges and sizes.

@@ -4,11 +4,12 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::decode::present;
+use crate::object::objects_only;
 use crate::{Limits, Payload, Problem, check};
 
 /// `POST leases/{lease}/steps`: asks whether to run a step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct StepRequest {
     /// The step's key: the same in every attempt, and what side effects are made idempotent by.
     pub key: String,
@@ -31,7 +32,7 @@ pub enum StepReply {
 
 /// `POST leases/{lease}/steps/{key}/result`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct StepResultRequest {
     /// What the step gave; absent is `null`.
     #[serde(default)]
@@ -54,6 +55,8 @@ pub struct StepEntry {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unknown: bool,
 }
+
+objects_only!(StepRequest, StepResultRequest);
 
 impl StepRequest {
     /// Checks the key.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::object::{objects_only, unique_keys};
 use crate::{
     Code, ExecutionState, FAIRNESS_KEY_BYTES, IDEMPOTENCY_KEY_CHARS, Instant, LEASE_TTL_MS_MAX,
     LEASE_TTL_MS_MIN, Limits, MAX_CRASHES, PRIORITY_MAX, PRIORITY_MIN, Payload, Problem, Retry,
@@ -13,7 +14,7 @@ use crate::{
 
 /// A piece of work to be run to an end. What is absent has core's default.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct SubmitRequest {
     /// Which handler runs it.
     pub kind: String,
@@ -63,7 +64,7 @@ pub struct SubmitRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fairness_key: Option<String>,
     /// To find it by.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "unique_keys", skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// The same key answers with the first execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,6 +94,8 @@ pub struct SubmitReply {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub existed: bool,
 }
+
+objects_only!(SubmitRequest);
 
 impl SubmitRequest {
     /// A submission with nothing but its kind and input.

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::object::objects_only;
 use crate::{CAPABILITIES, CLAIM_NAMES, Instant, NAME_CHARS, PREDICATE_BYTES, Problem, check};
 
 /// A worker, as a plain claim names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct WorkerRef {
     /// Its name, which attempts are shown under.
     pub name: String,
@@ -20,7 +21,7 @@ pub struct WorkerRef {
 
 /// A worker, as an exchange names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct SessionWorker {
     /// Its name, which attempts are shown under.
     pub name: String,
@@ -66,6 +67,8 @@ pub struct WorkersReply {
     /// Those seen lately.
     pub workers: Vec<WorkerInfo>,
 }
+
+objects_only!(WorkerRef, SessionWorker);
 
 impl WorkerRef {
     pub(crate) fn validate(&self) -> Result<(), Problem> {
