@@ -103,8 +103,8 @@ pub enum AttemptOutcome {
     Revoked,
     /// The execution was paused.
     Paused,
-    /// Its worker gave it back.
-    Released,
+    /// The execution's time was over.
+    Expired,
 }
 
 /// `GET executions/{id}/result`. A state that is not terminal means that the wait was over first.

@@ -1,5 +1,7 @@
 //! Every wrong request is a coded problem that names the field. The cases are data.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test panics")]
+
 use serde::de::DeserializeOwned;
 use stint_api::*;
 
