@@ -10,6 +10,7 @@
 //! and [`memory`], [`embedded`] and [`valkey`] do it.
 
 mod clock;
+pub mod conformance;
 pub mod contract;
 pub mod memory;
 
