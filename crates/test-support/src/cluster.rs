@@ -1,0 +1,72 @@
+//! A cluster of servers.
+
+use anyhow::{Context, Result};
+
+use crate::{Flavour, Server, free_port, wire};
+
+const SLOTS: usize = 16_384;
+
+/// Primaries without replicas that share the slots evenly.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Server>,
+}
+
+impl Cluster {
+    /// Starts `nodes` servers, joins them, and waits until every one of them says the cluster is up.
+    pub fn start(flavour: Flavour, nodes: usize) -> Result<Self> {
+        let mut servers = Vec::with_capacity(nodes);
+        let mut bus_ports = Vec::with_capacity(nodes);
+        for index in 0..nodes {
+            // The bus port's default is the port + 10,000, which may be taken or not exist.
+            let bus = free_port()?.to_string();
+            let server = Server::start_with(
+                flavour,
+                &["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "5000"],
+            )?;
+            let (first, end) = (index * SLOTS / nodes, (index + 1) * SLOTS / nodes);
+            server.call(&format!("CLUSTER ADDSLOTSRANGE {first} {}", end - 1))?;
+            // Unlike epochs from the start: otherwise the nodes first have to settle their collision.
+            server.call(&format!("CLUSTER SET-CONFIG-EPOCH {}", index + 1))?;
+            bus_ports.push(bus);
+            servers.push(server);
+        }
+        let cluster = Self { nodes: servers };
+        let first = cluster.nodes.first().context("a cluster needs a node")?;
+        for (node, bus) in cluster.nodes.iter().zip(&bus_ports).skip(1) {
+            first.call(&format!("CLUSTER MEET 127.0.0.1 {} {bus}", node.port()))?;
+        }
+        cluster.wait_until_up()?;
+        Ok(cluster)
+    }
+
+    /// Waits until every node says that all slots are served by nodes it knows.
+    pub fn wait_until_up(&self) -> Result<()> {
+        let known = format!("cluster_known_nodes:{}\r", self.nodes.len());
+        let up = |info: &str| {
+            info.contains("cluster_state:ok\r")
+                && info.contains(&known)
+                && info.contains("cluster_slots_ok:16384\r")
+        };
+        for node in &self.nodes {
+            wire::wait_until(node.port(), "CLUSTER INFO", || node.pid().is_some(), up)?;
+        }
+        Ok(())
+    }
+
+    /// The store URL that names all nodes.
+    pub fn url(&self) -> String {
+        let nodes: Vec<String> = self.nodes.iter().map(Server::address).collect();
+        format!("valkey+cluster://{}", nodes.join(","))
+    }
+
+    /// Its servers.
+    pub fn nodes(&self) -> &[Server] {
+        &self.nodes
+    }
+
+    /// Its servers, to kill or restart one.
+    pub fn nodes_mut(&mut self) -> &mut [Server] {
+        &mut self.nodes
+    }
+}
