@@ -88,6 +88,9 @@ codes! {
     /// A body above its limit.
     BodyTooLarge "body_too_large" 413 Permanent "The body is too large"
         "Send less at once, for example smaller batches.";
+    /// The body did not arrive in time.
+    RequestTimeout "request_timeout" 408 Retryable "The body did not arrive in time"
+        "Send the request again, over a faster connection or in smaller parts.";
     /// The same key with another body.
     IdempotencyConflict "idempotency_conflict" 409 Permanent "The key was used with another request"
         "Use a new key for a new request, and the same body when sending again.";

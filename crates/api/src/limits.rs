@@ -1,5 +1,7 @@
 //! How large things may be. Every bound of the API stands here, with its unit.
 
+/// The namespace of a request that names none.
+pub const DEFAULT_NAMESPACE: &str = "default";
 /// Largest input or output, in bytes: the JSON text, or the bytes before base64.
 pub const PAYLOAD_BYTES: usize = 1024 * 1024;
 /// Largest request body, in bytes.
