@@ -1,0 +1,146 @@
+//! How attempts and executions end: what every way of ending has in common.
+
+use super::context::Context;
+use super::{Outcome, Refusal};
+use crate::Millis;
+use crate::event::EventKind;
+use crate::ids::LeaseRef;
+use crate::key::{self, Key};
+use crate::model::{
+    ArchiveRecord, Attempt, AttemptOutcome, End, ErrorInfo, Execution, Hash, Move, Payload, State, Stored,
+};
+use crate::partition::Partition;
+
+/// How an attempt ended, and why.
+pub(super) struct Ended {
+    pub(super) outcome: AttemptOutcome,
+    pub(super) error: Option<ErrorInfo>,
+    pub(super) body: Option<Hash>,
+}
+
+impl Ended {
+    pub(super) fn own(outcome: AttemptOutcome, error_type: &str, message: &str) -> Self {
+        Self { outcome, error: Some(ErrorInfo::own(error_type, message)), body: None }
+    }
+}
+
+/// The archive record, if the execution is no longer open: a repeated answer is compared with it.
+pub(super) fn archive_if_ended(partition: &Partition, lease: &LeaseRef) -> Vec<Key> {
+    match partition.execution(lease.execution) {
+        Some(_) => Vec::new(),
+        None => vec![key::archive(lease.execution)],
+    }
+}
+
+/// The answer to a worker whose execution has ended: the same as before if it says the same, under the same lease.
+pub(super) fn repeated(context: &Context<'_>, lease: &LeaseRef, body: Hash) -> Result<Outcome, Refusal> {
+    if context.partition.execution(lease.execution).is_some() {
+        return Err(Refusal::LeaseLost);
+    }
+    let ended = match context.archived(None, lease.execution) {
+        Err(Refusal::NotFound(_)) => return Err(Refusal::LeaseLost),
+        other => other?,
+    };
+    let last = ended.lease.as_deref().is_some_and(|held| held.token.matches(&lease.token));
+    let said = ended.end.as_deref().and_then(|end| end.body);
+    match (last && ended.epoch == lease.epoch, said) {
+        (true, Some(said)) if said == body => Ok(Outcome::Ended(ended.state())),
+        (true, Some(_)) => Err(Refusal::AlreadyCompleted),
+        _ => Err(Refusal::LeaseLost),
+    }
+}
+
+/// Ends an execution for good: its record moves from the live to the archive.
+pub(super) fn end(
+    context: &mut Context<'_>,
+    mut execution: Execution,
+    step: Move,
+    ended: Ended,
+    output: Option<&Payload>,
+) -> Result<Outcome, Refusal> {
+    let now = context.now();
+    let was_running = execution.state() == State::Running;
+    context.step(&mut execution, step)?;
+    let kind = match execution.state() {
+        State::Completed => EventKind::Completed,
+        State::Cancelled => EventKind::Cancelled,
+        State::Expired => EventKind::Expired,
+        _ => EventKind::Failed,
+    };
+    let output = output.map(Stored::keep);
+    if let Some((_, Some(apart))) = &output {
+        context.put_cold(key::output(execution.id), apart.clone());
+    }
+    execution.end = Some(Box::new(End {
+        at: now,
+        outcome: was_running.then_some(ended.outcome),
+        output: output.map(|(stored, _)| stored),
+        error: ended.error,
+        body: ended.body,
+    }));
+    execution.note(now, kind);
+    context.event(&execution, kind);
+    context.remove(&execution);
+    context.put_cold(key::archive(execution.id), ArchiveRecord::encode(&execution));
+    context.put_cold(key::ended(now, execution.id), Vec::new());
+    if execution.policy.retention_ms.is_some() {
+        context
+            .put_cold(key::trim(now.saturating_add(execution.policy.retention()), execution.id), Vec::new());
+    }
+    Ok(Outcome::Ended(execution.state()))
+}
+
+/// Keeps an attempt that another follows, and takes its lease.
+pub(super) fn close_attempt(
+    context: &mut Context<'_>,
+    execution: &mut Execution,
+    ended: Ended,
+    ended_at: Millis,
+) {
+    let Some(lease) = execution.lease.take() else { return };
+    let attempt = Attempt {
+        attempt: execution.attempt,
+        worker: lease.worker.name.to_string(),
+        started_at: lease.granted_at,
+        ended_at,
+        outcome: ended.outcome,
+        error: ended.error,
+    };
+    context.put_cold(key::attempt(execution.id, execution.attempt), attempt.encode());
+}
+
+/// After a failed attempt: another one at once, later, or none.
+pub(super) fn fail_attempt(
+    context: &mut Context<'_>,
+    mut execution: Execution,
+    ended: Ended,
+    retry: Option<bool>,
+    retry_after_ms: Option<Millis>,
+) -> Result<Outcome, Refusal> {
+    execution.failures += 1;
+    let policy = execution.policy.clone();
+    if execution.stop.is_some() {
+        return end(context, execution, Move::Cancel, ended, None);
+    }
+    let never = ended.error.as_ref().is_some_and(|e| policy.retry.non_retryable.contains(&e.error_type));
+    if retry == Some(false) || never || execution.failures >= policy.retry.max_attempts {
+        return end(context, execution, Move::Fail, ended, None);
+    }
+    let kind = match ended.outcome {
+        AttemptOutcome::TimedOut => EventKind::AttemptTimedOut,
+        _ => EventKind::AttemptFailed,
+    };
+    let wait = retry_after_ms.unwrap_or_else(|| policy.retry.backoff.wait(execution.id, execution.failures));
+    let now = context.now();
+    close_attempt(context, &mut execution, ended, now);
+    if wait > 0 {
+        context.step(&mut execution, Move::Later)?;
+        execution.due_at = context.now().saturating_add(wait);
+    } else {
+        context.step(&mut execution, Move::Again)?;
+        context.enqueue(&mut execution);
+    }
+    let state = execution.state();
+    context.put(execution, kind);
+    Ok(Outcome::Ended(state))
+}

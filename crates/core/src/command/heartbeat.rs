@@ -1,0 +1,66 @@
+//! Heartbeats: a lease renewed, progress noted, and the answer that may ask to stop.
+
+use super::context::Context;
+use super::{Outcome, Refusal};
+use crate::Millis;
+use crate::ids::LeaseRef;
+use crate::model::{Progress, StopReason};
+
+/// Renew a lease.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    /// The lease.
+    pub lease: LeaseRef,
+    /// How far the work is, if its worker says.
+    pub progress: Option<Progress>,
+}
+
+/// A request to stop, as its worker hears it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stopping {
+    /// Why.
+    pub reason: StopReason,
+    /// In the words of whoever asked.
+    pub message: Option<String>,
+    /// Time left until the lease is taken.
+    pub grace_ms: Millis,
+}
+
+/// The lease holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Renewal {
+    /// How long it lasts from now without another heartbeat.
+    pub ttl_ms: Millis,
+    /// Whether to stop.
+    pub stop: Option<Stopping>,
+}
+
+impl Heartbeat {
+    pub(super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        let now = context.now();
+        let held = context.partition.execution(self.lease.execution).ok_or(Refusal::LeaseLost)?;
+        let lease = held.leased_as(&self.lease).ok_or(Refusal::LeaseLost)?;
+        let ttl_ms = held.policy.lease_ttl_ms;
+        let stop = held.stop.as_deref().map(|stop| Stopping {
+            reason: stop.reason,
+            message: stop.message.clone(),
+            grace_ms: (stop.until - now).max(0),
+        });
+        let says_more = self.progress.is_some() && self.progress != lease.progress;
+        // A put per third of the TTL is enough to keep the lease, whatever the worker's pace.
+        if now - lease.renewed_at >= ttl_ms / 3 || says_more {
+            let mut execution = held.clone();
+            if let Some(lease) = &mut execution.lease {
+                lease.renewed_at = now;
+                if says_more {
+                    lease.progress = self.progress.clone();
+                }
+            }
+            context.put_silently(execution);
+            return Ok(Outcome::Renewed(Renewal { ttl_ms, stop }));
+        }
+        // Nothing was written, so only what is left of the last renewal is promised.
+        let ttl_ms = ttl_ms - (now - lease.renewed_at).max(0);
+        Ok(Outcome::Renewed(Renewal { ttl_ms, stop }))
+    }
+}

@@ -1,0 +1,95 @@
+//! Lane settings: changed at the lane's home, copied to every partition by messages.
+
+use std::collections::BTreeMap;
+
+use super::context::Context;
+use super::deliver::send;
+use super::{Outcome, Refusal};
+use crate::Millis;
+use crate::event::EventKind;
+use crate::ids::PartitionId;
+use crate::key;
+use crate::model::{LaneHome, LaneMode, LaneSettings, Message, Record};
+
+/// What to change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LaneChange {
+    /// Nothing: read the settings at their home.
+    Read,
+    /// Shares, ageing, length.
+    Settings {
+        /// Shares by fairness key.
+        weights: BTreeMap<String, u32>,
+        /// Ms of waiting that one step of priority is worth.
+        age_step_ms: Option<Millis>,
+        /// Most executions that may wait.
+        max_length: Option<u64>,
+    },
+    /// Open, paused, draining.
+    Mode(LaneMode),
+}
+
+/// Change a lane's settings; runs at the lane's home.
+#[derive(Clone, Debug)]
+pub struct SetLane {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub lane: String,
+    /// The change.
+    pub change: LaneChange,
+    /// A random number from which the ids of its messages follow.
+    pub id: u64,
+}
+
+impl SetLane {
+    /// The partition that a lane's settings live in.
+    pub fn home(namespace: &str, lane: &str) -> PartitionId {
+        PartitionId::of(&key::name_hash(namespace, lane))
+    }
+
+    pub(super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        let home = key::lane_home(&self.namespace, &self.lane);
+        let before = match context.partition.other(&home) {
+            Some(Record::LaneHome(home)) => home.settings.clone(),
+            _ => LaneSettings::default(),
+        };
+        let mut settings = before.clone();
+        match &self.change {
+            LaneChange::Read => {}
+            LaneChange::Mode(mode) => settings.mode = *mode,
+            LaneChange::Settings { weights, age_step_ms, max_length } => {
+                settings.weights = weights.clone();
+                settings.age_step_ms = *age_step_ms;
+                settings.max_length = *max_length;
+            }
+        }
+        if settings == before {
+            return Ok(Outcome::Lane(Box::new(settings)));
+        }
+        settings.generation += 1;
+        context.put_record(home, Some(Record::LaneHome(Box::new(LaneHome { settings: settings.clone() }))));
+        copy(context, &self.namespace, &self.lane, &settings);
+        let here = context.partition.id();
+        for peer in PartitionId::all().filter(|peer| *peer != here) {
+            let message = Message::Lane {
+                namespace: self.namespace.clone(),
+                lane: self.lane.clone(),
+                settings: settings.clone(),
+            };
+            send(context, peer, message, self.id);
+        }
+        Ok(Outcome::Lane(Box::new(settings)))
+    }
+}
+
+/// Takes a lane's settings as this partition's own, unless it knows newer ones.
+pub(super) fn copy(context: &mut Context<'_>, namespace: &str, lane: &str, settings: &LaneSettings) {
+    if context.partition.lane(namespace, lane).generation >= settings.generation {
+        return;
+    }
+    let record = Record::Lane(Box::new(settings.clone()));
+    context.put_record(key::lane(namespace, lane), Some(record));
+    context.touch_lane(namespace, lane);
+    context.event_of_partition(EventKind::LaneChanged);
+}

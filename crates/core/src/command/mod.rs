@@ -1,0 +1,264 @@
+//! Commands: one file each, of one shape: input, guard, change, outcome.
+
+mod act;
+mod cancel;
+mod claim;
+mod complete;
+mod context;
+mod deliver;
+mod ending;
+mod fail;
+mod fire;
+mod heartbeat;
+mod lane;
+mod release;
+mod replay;
+mod show;
+mod step;
+mod submit;
+mod trim;
+mod why;
+
+pub use act::{Act, Action};
+pub use cancel::Cancel;
+pub use claim::{Claim, ClaimFilter, Grant, UnlistedLeases};
+pub use complete::Complete;
+pub use deliver::{Acknowledge, Deliver, DeliverAnswer};
+pub use fail::Fail;
+pub use fire::Fire;
+pub use heartbeat::{Heartbeat, Renewal, Stopping};
+pub use lane::{LaneChange, SetLane};
+pub use release::Release;
+pub use replay::Replay;
+pub use show::{Show, Shown};
+pub use step::{BeginStep, RecordStep};
+pub use submit::{GROUPS_MAX, Submission, Submit, Submitted};
+pub use trim::{Trim, TrimKey};
+pub use why::{Reason, Why, WhyAnswer};
+
+use crate::ids::ExecutionId;
+use crate::key::Key;
+use crate::model::{LaneSettings, State, StepOutcome};
+use crate::partition::Partition;
+use crate::txn::{Inputs, Txn};
+use context::Context;
+
+/// Everything a partition can be asked to do.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Accept work.
+    Submit(Submit),
+    /// Lease ready work to a worker.
+    Claim(Claim),
+    /// Give back leases that a worker's session does not list.
+    UnlistedLeases(UnlistedLeases),
+    /// Renew a lease.
+    Heartbeat(Heartbeat),
+    /// End an attempt well.
+    Complete(Complete),
+    /// End an attempt badly.
+    Fail(Fail),
+    /// Give a lease back unused.
+    Release(Release),
+    /// Ask for a journaled step.
+    BeginStep(BeginStep),
+    /// Journal a step's result.
+    RecordStep(RecordStep),
+    /// Stop an execution.
+    Cancel(Cancel),
+    /// Run an ended execution again.
+    Replay(Replay),
+    /// Pause, resume, revoke, or change priority.
+    Act(Act),
+    /// Do what the clock says is due for one execution.
+    Fire(Fire),
+    /// Change a lane's settings, at their home.
+    SetLane(SetLane),
+    /// Take messages from another partition.
+    Deliver(Deliver),
+    /// Drop messages that another partition has taken.
+    Acknowledge(Acknowledge),
+    /// Remove an ended execution and all that hangs on it.
+    Trim(Trim),
+    /// Forget an idempotency key whose execution is gone.
+    TrimKey(TrimKey),
+    /// Read an execution.
+    Show(Show),
+    /// Explain what an execution waits for.
+    Why(Why),
+}
+
+impl Command {
+    /// Whether it brings new work in: refused first when there is no room.
+    pub fn adds_work(&self) -> bool {
+        matches!(self, Self::Submit(_) | Self::Replay(_))
+    }
+
+    /// Whether it only reads.
+    pub fn only_reads(&self) -> bool {
+        matches!(self, Self::Show(_) | Self::Why(_))
+    }
+
+    /// Cold and ordered keys that it is certain to need, so that they are read before it first runs.
+    pub fn cold_keys(&self, partition: &Partition) -> Vec<Key> {
+        match self {
+            Self::Submit(c) => c.cold_keys(),
+            Self::Complete(c) => c.cold_keys(partition),
+            Self::Fail(c) => c.cold_keys(partition),
+            Self::BeginStep(c) => c.cold_keys(),
+            Self::RecordStep(c) => c.cold_keys(),
+            Self::Cancel(c) => c.cold_keys(partition),
+            Self::Act(c) => c.cold_keys(partition),
+            Self::TrimKey(c) => c.cold_keys(),
+            Self::Replay(c) => c.cold_keys(),
+            Self::Trim(c) => c.cold_keys(),
+            Self::Show(c) => c.cold_keys(partition),
+            Self::Why(c) => c.cold_keys(partition),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What a command came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// One answer per submission, in order.
+    Submitted(Vec<Result<Submitted, Refusal>>),
+    /// Leases given, best first; maybe none.
+    Leased(Vec<Grant>),
+    /// The lease holds.
+    Renewed(Renewal),
+    /// The attempt has ended; this is the execution's state now.
+    Ended(State),
+    /// The answer to a step.
+    Step(StepOutcome),
+    /// Done; this is the execution's state now.
+    Acted(ExecutionId, State),
+    /// An execution.
+    Shown(Box<Shown>),
+    /// What it waits for.
+    Why(Box<WhyAnswer>),
+    /// The lane's settings now.
+    Lane(Box<LaneSettings>),
+    /// How a delivery ended.
+    Delivered(DeliverAnswer),
+    /// Done, nothing to say.
+    Done,
+}
+
+/// Why a command did nothing. Each has a stable code in the API.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// These records must be read first; the command is then run again.
+    #[error("cold records needed")]
+    Cold(Vec<Key>),
+    /// No such execution, or another namespace's.
+    #[error("no execution {0}")]
+    NotFound(ExecutionId),
+    /// The lease is not valid, or no longer.
+    #[error("the lease is not valid: it expired, was taken away, or a newer one exists")]
+    LeaseLost,
+    /// It ended with another body than this.
+    #[error("the attempt has already ended, with another result")]
+    AlreadyCompleted,
+    /// It has ended.
+    #[error("the execution has already ended: {}", .0.name())]
+    Finished(State),
+    /// It has not ended.
+    #[error("the execution has not ended: {}", .0.name())]
+    NotFinished(State),
+    /// The key stands for another body.
+    #[error("the idempotency key already stands for {existing}, submitted with another body")]
+    IdempotencyConflict {
+        /// The execution it stands for.
+        existing: ExecutionId,
+    },
+    /// The lane holds as much as it may.
+    #[error("lane {lane} holds {length} executions, its maximum")]
+    LaneFull {
+        /// The lane.
+        lane: String,
+        /// Its `max_length`.
+        length: u64,
+    },
+    /// The lane takes no new work.
+    #[error("lane {lane} is draining")]
+    LaneDraining {
+        /// The lane.
+        lane: String,
+    },
+    /// Too many kinds and requirements in one lane.
+    #[error("lane {lane} already has {max} different combinations of kind and requirements")]
+    TooManyGroups {
+        /// The lane.
+        lane: String,
+        /// The limit.
+        max: usize,
+    },
+    /// No such step has begun in this execution.
+    #[error("step {step} was not begun under this lease")]
+    StepNotStarted {
+        /// Its key.
+        step: String,
+    },
+    /// The step has another result.
+    #[error("step {step} already has another result")]
+    StepAlreadyRecorded {
+        /// Its key.
+        step: String,
+    },
+    /// It has no lease to take.
+    #[error("the execution is not running: {}", .0.name())]
+    NotRunning(State),
+    /// No such step to replay from.
+    #[error("no step {step} in the journal")]
+    StepNotFound {
+        /// Its key.
+        step: String,
+    },
+    /// A record can't be read.
+    #[error("a record of this partition can't be read: {0}")]
+    Corrupt(String),
+}
+
+/// Runs one command. On `Err` nothing has changed, in the projection or in `txn`.
+pub fn execute(
+    partition: &mut Partition,
+    txn: &mut Txn,
+    command: &Command,
+    inputs: &Inputs<'_>,
+) -> Result<Outcome, Refusal> {
+    let mark = txn.mark();
+    let mut context = Context::new(partition, txn, inputs);
+    let outcome = match command {
+        Command::Submit(c) => c.run(&mut context),
+        Command::Claim(c) => c.run(&mut context),
+        Command::UnlistedLeases(c) => c.run(&mut context),
+        Command::Heartbeat(c) => c.run(&mut context),
+        Command::Complete(c) => c.run(&mut context),
+        Command::Fail(c) => c.run(&mut context),
+        Command::Release(c) => c.run(&mut context),
+        Command::BeginStep(c) => c.run(&mut context),
+        Command::RecordStep(c) => c.run(&mut context),
+        Command::Cancel(c) => c.run(&mut context),
+        Command::Replay(c) => c.run(&mut context),
+        Command::Act(c) => c.run(&mut context),
+        Command::Fire(c) => c.run(&mut context),
+        Command::SetLane(c) => c.run(&mut context),
+        Command::Deliver(c) => c.run(&mut context),
+        Command::Acknowledge(c) => c.run(&mut context),
+        Command::Trim(c) => c.run(&mut context),
+        Command::TrimKey(c) => c.run(&mut context),
+        Command::Show(c) => c.run(&context),
+        Command::Why(c) => c.run(&context),
+    };
+    if outcome.is_err() {
+        txn.undo_to(mark, partition);
+    }
+    outcome
+}
+
+/// Undoes what a command that panicked had done so far: `before` is [`Txn::savepoint`] from before it.
+pub fn undo_panicked(partition: &mut Partition, txn: &mut Txn, before: crate::txn::Savepoint) {
+    txn.undo_to(before.0, partition);
+}

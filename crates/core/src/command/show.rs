@@ -1,0 +1,94 @@
+//! Showing: everything known of one execution.
+
+use bytes::Bytes;
+
+use super::Refusal;
+use super::context::Context;
+use super::{Outcome, why::state_of};
+use crate::ids::ExecutionId;
+use crate::key::{self, Key};
+use crate::model::{Attempt, Execution, LaneMode, Spec};
+use crate::partition::Partition;
+
+/// Attempts shown at most, the latest.
+const ATTEMPTS_SHOWN_MAX: u32 = 100;
+
+/// Read an execution.
+#[derive(Clone, Debug)]
+pub struct Show {
+    /// Its namespace; another's is not found.
+    pub namespace: Option<String>,
+    /// The execution.
+    pub id: ExecutionId,
+    /// Whether to read its output too.
+    pub output: bool,
+}
+
+/// An execution, open or ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shown {
+    /// Its record.
+    pub execution: Execution,
+    /// What was submitted.
+    pub spec: Spec,
+    /// Attempts but the last, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Its output, if asked for and kept in a record of its own.
+    pub output: Option<Bytes>,
+    /// Whether its lane starts work.
+    pub lane_mode: LaneMode,
+    /// Its state as the API names it: `blocked` is a view of `ready`.
+    pub state: &'static str,
+    /// Why it is blocked.
+    pub blocked_by: Option<&'static str>,
+}
+
+impl Show {
+    pub(super) fn cold_keys(&self, partition: &Partition) -> Vec<Key> {
+        let mut keys = vec![key::spec(self.id)];
+        if partition.execution(self.id).is_none() {
+            keys.push(key::archive(self.id));
+        }
+        keys
+    }
+
+    pub(super) fn run(&self, context: &Context<'_>) -> Result<Outcome, Refusal> {
+        let namespace = self.namespace.as_deref();
+        let execution = match context.partition.execution(self.id) {
+            Some(open) if namespace.is_none_or(|n| n == &*open.group.namespace) => open.clone(),
+            Some(_) => return Err(Refusal::NotFound(self.id)),
+            None => context.archived(namespace, self.id)?,
+        };
+        let spec = context.decode::<Spec>(&key::spec(self.id))?.unwrap_or_default();
+        let first = execution.attempt.saturating_sub(ATTEMPTS_SHOWN_MAX).max(1);
+        let attempts = (first..=execution.attempt)
+            .map(|attempt| context.decode::<Attempt>(&key::attempt(self.id, attempt)))
+            .collect::<Vec<_>>();
+        // All that are missing are asked for together.
+        let unread: Vec<Key> = attempts
+            .iter()
+            .filter_map(|attempt| match attempt {
+                Err(Refusal::Cold(keys)) => Some(keys.clone()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        if !unread.is_empty() {
+            return Err(Refusal::Cold(unread));
+        }
+        let attempts = attempts.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+        let apart = execution.end.as_deref().and_then(|end| end.output.as_ref()?.apart).is_some();
+        let output = if self.output && apart { context.read(&key::output(self.id))? } else { None };
+        let lane_mode = context.partition.lane(&execution.group.namespace, &execution.group.lane).mode;
+        let (state, blocked_by) = state_of(&execution, lane_mode);
+        Ok(Outcome::Shown(Box::new(Shown {
+            execution,
+            spec,
+            attempts,
+            output,
+            lane_mode,
+            state,
+            blocked_by,
+        })))
+    }
+}

@@ -1,0 +1,191 @@
+//! What happened, in order per partition: the log's content, and what waiters are woken by.
+
+use minicbor::{Decode, Encode};
+
+use crate::Millis;
+use crate::ids::ExecutionId;
+
+/// What happened to an execution (or, without one, to the partition).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum EventKind {
+    /// Accepted, and ready or scheduled.
+    #[n(0)]
+    Submitted,
+    /// Its time has come.
+    #[n(1)]
+    Ready,
+    /// A worker holds it.
+    #[n(2)]
+    Leased,
+    /// Given back unused.
+    #[n(3)]
+    Released,
+    /// The lease expired without its worker's word.
+    #[n(4)]
+    Crashed,
+    /// The attempt failed; another follows.
+    #[n(5)]
+    AttemptFailed,
+    /// The attempt ran out of time; another follows.
+    #[n(6)]
+    AttemptTimedOut,
+    /// An operator took the lease away.
+    #[n(7)]
+    Revoked,
+    /// Asked to stop.
+    #[n(8)]
+    CancelRequested,
+    /// Held back.
+    #[n(9)]
+    Paused,
+    /// No longer held back.
+    #[n(10)]
+    Resumed,
+    /// Its priority changed.
+    #[n(11)]
+    PriorityChanged,
+    /// Runs again after its end.
+    #[n(12)]
+    Replayed,
+    /// Ended well.
+    #[n(13)]
+    Completed,
+    /// Ended badly.
+    #[n(14)]
+    Failed,
+    /// Ended by request.
+    #[n(15)]
+    Cancelled,
+    /// Ended by the clock.
+    #[n(16)]
+    Expired,
+    /// Removed after its retention.
+    #[n(17)]
+    Trimmed,
+    /// A lane's settings changed here.
+    #[n(18)]
+    LaneChanged,
+    /// Acknowledged writes were found lost: a new timeline began.
+    #[n(19)]
+    WritesLost,
+}
+
+impl EventKind {
+    /// The event's name in the API, in snake_case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::Ready => "ready",
+            Self::Leased => "leased",
+            Self::Released => "released",
+            Self::Crashed => "crashed",
+            Self::AttemptFailed => "attempt_failed",
+            Self::AttemptTimedOut => "attempt_timed_out",
+            Self::Revoked => "revoked",
+            Self::CancelRequested => "cancel_requested",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::PriorityChanged => "priority_changed",
+            Self::Replayed => "replayed",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Trimmed => "trimmed",
+            Self::LaneChanged => "lane_changed",
+            Self::WritesLost => "writes_lost",
+        }
+    }
+
+    /// Whether nothing follows it but a replay.
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Expired)
+    }
+
+    /// Whether a worker that holds a lease must hear of it.
+    pub fn takes_lease(self) -> bool {
+        matches!(
+            self,
+            Self::Crashed
+                | Self::AttemptTimedOut
+                | Self::Revoked
+                | Self::Cancelled
+                | Self::Expired
+                | Self::CancelRequested
+        )
+    }
+}
+
+/// One event. Its time is its batch's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// When, by the partition's clock.
+    pub at: Millis,
+    /// What.
+    pub kind: EventKind,
+    /// To which execution; `None` for the partition.
+    pub execution: Option<ExecutionId>,
+    /// Its attempt, 0 before the first.
+    pub attempt: u32,
+}
+
+/// Encodes a batch's events: `[at, [kind, id, attempt, ...]]` in CBOR, flat to stay small.
+pub fn encode_log(events: &[Event]) -> Vec<u8> {
+    let mut out = minicbor::Encoder::new(Vec::with_capacity(16 + events.len() * 22));
+    let at = events.first().map_or(0, |e| e.at);
+    // Writing to a Vec can't fail.
+    let _ = out.array(2).and_then(|e| e.i64(at)).and_then(|e| e.array(events.len() as u64 * 3)).map(|_| ());
+    for event in events {
+        let id = event.execution.map(|id| id.0);
+        let _ = out
+            .encode(event.kind)
+            .and_then(|e| match id {
+                Some(id) => e.bytes(&id),
+                None => e.null(),
+            })
+            .and_then(|e| e.u32(event.attempt))
+            .map(|_| ());
+    }
+    out.into_writer()
+}
+
+/// Reads what [`encode_log`] wrote.
+pub fn decode_log(bytes: &[u8]) -> Result<Vec<Event>, minicbor::decode::Error> {
+    let mut input = minicbor::Decoder::new(bytes);
+    input.array()?;
+    let at = input.i64()?;
+    let fields = input.array()?.unwrap_or(0);
+    (0..fields / 3)
+        .map(|_| {
+            let kind = input.decode()?;
+            let execution = match input.datatype()? {
+                minicbor::data::Type::Null => {
+                    input.null()?;
+                    None
+                }
+                _ => {
+                    let id = <[u8; 16]>::try_from(input.bytes()?)
+                        .map_err(|_| minicbor::decode::Error::message("an id has 16 bytes"))?;
+                    Some(ExecutionId(id))
+                }
+            };
+            Ok(Event { at, kind, execution, attempt: input.u32()? })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_reads_back() {
+        let id = ExecutionId([7; 16]);
+        let events = [
+            Event { at: 5, kind: EventKind::Submitted, execution: Some(id), attempt: 0 },
+            Event { at: 5, kind: EventKind::WritesLost, execution: None, attempt: 0 },
+        ];
+        assert_eq!(decode_log(&encode_log(&events)).unwrap(), events);
+    }
+}

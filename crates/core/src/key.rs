@@ -1,0 +1,149 @@
+//! Keys of every record: one byte that says what it is, then what it is about. Integers are big-endian, so that
+//! byte order is number order.
+//!
+//! | table | key | record |
+//! |---|---|---|
+//! | live | `x` id | an open [`Execution`](crate::model::Execution) |
+//! | live | `l` namespace 0 lane | this partition's copy of a lane's settings |
+//! | live | `h` namespace 0 lane | a lane's settings at their home |
+//! | live | `o` peer, sequence | a message on its way to another partition |
+//! | live | `s` peer | where the chain to a peer stands |
+//! | live | `r` peer | where the chain from a peer stands |
+//! | cold | `s` id | [`Spec`](crate::model::Spec): what was submitted, input up to 1 KiB included |
+//! | cold | `i` id, `u` id | an input or output above 1 KiB |
+//! | cold | `a` id | the archive record: an execution that has ended |
+//! | cold | `t` id, attempt | an attempt that was not the last |
+//! | cold | `k` hash of namespace and key | an idempotency key |
+//! | ordered | `p` id, step key | a journaled step |
+//! | ordered | `e` end, id | ended executions by time |
+//! | ordered | `f` trim time, id | those with a retention of their own |
+//! | ordered | `y` trim time, hash | idempotency keys that outlived their execution |
+//! | ordered | `t` hash of namespace and tag, submission, id | executions by tag |
+//! | ordered | `g` version | the log: a batch's events |
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::ids::{ExecutionId, PartitionId};
+
+/// Which of a store's tables a key belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Table {
+    /// Open work: projected in memory.
+    Live,
+    /// Read by exact key only.
+    Cold,
+    /// Also read by range.
+    Ordered,
+}
+
+/// A table and a key in it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Key {
+    /// The table.
+    pub table: Table,
+    /// The key's bytes.
+    pub bytes: Bytes,
+}
+
+/// Length of an idempotency key's or a tag's hash.
+pub type NameHash = [u8; 16];
+
+/// Hash of a name within a namespace; the separator can't stand in a namespace.
+pub fn name_hash(namespace: &str, name: &str) -> NameHash {
+    let mut bytes = Vec::with_capacity(namespace.len() + name.len() + 1);
+    bytes.extend_from_slice(namespace.as_bytes());
+    bytes.push(0);
+    bytes.extend_from_slice(name.as_bytes());
+    xxh3_128(&bytes).to_be_bytes()
+}
+
+fn key(table: Table, kind: u8, parts: &[&[u8]]) -> Key {
+    let mut bytes = Vec::with_capacity(1 + parts.iter().map(|p| p.len()).sum::<usize>());
+    bytes.push(kind);
+    for part in parts {
+        bytes.extend_from_slice(part);
+    }
+    Key { table, bytes: bytes.into() }
+}
+
+/// An open execution.
+pub fn execution(id: ExecutionId) -> Key {
+    key(Table::Live, b'x', &[&id.0])
+}
+/// A lane's settings as this partition knows them.
+pub fn lane(namespace: &str, lane: &str) -> Key {
+    key(Table::Live, b'l', &[namespace.as_bytes(), &[0], lane.as_bytes()])
+}
+/// A lane's settings at home.
+pub fn lane_home(namespace: &str, lane: &str) -> Key {
+    key(Table::Live, b'h', &[namespace.as_bytes(), &[0], lane.as_bytes()])
+}
+/// A message to `peer`.
+pub fn outgoing(peer: PartitionId, sequence: u64) -> Key {
+    key(Table::Live, b'o', &[&[peer.0], &sequence.to_be_bytes()])
+}
+/// Where the chain to `peer` stands.
+pub fn chain_to(peer: PartitionId) -> Key {
+    key(Table::Live, b's', &[&[peer.0]])
+}
+/// Where the chain from `peer` stands.
+pub fn chain_from(peer: PartitionId) -> Key {
+    key(Table::Live, b'r', &[&[peer.0]])
+}
+/// What was submitted.
+pub fn spec(id: ExecutionId) -> Key {
+    key(Table::Cold, b's', &[&id.0])
+}
+/// An input above 1 KiB.
+pub fn input(id: ExecutionId) -> Key {
+    key(Table::Cold, b'i', &[&id.0])
+}
+/// An output above 1 KiB.
+pub fn output(id: ExecutionId) -> Key {
+    key(Table::Cold, b'u', &[&id.0])
+}
+/// An execution that has ended.
+pub fn archive(id: ExecutionId) -> Key {
+    key(Table::Cold, b'a', &[&id.0])
+}
+/// An attempt that was not the last.
+pub fn attempt(id: ExecutionId, attempt: u32) -> Key {
+    key(Table::Cold, b't', &[&id.0, &attempt.to_be_bytes()])
+}
+/// An idempotency key.
+pub fn idempotency(hash: NameHash) -> Key {
+    key(Table::Cold, b'k', &[&hash])
+}
+/// A journaled step.
+pub fn step(id: ExecutionId, step: &str) -> Key {
+    key(Table::Ordered, b'p', &[&id.0, step.as_bytes()])
+}
+/// What all steps of an execution begin with.
+pub fn steps(id: ExecutionId) -> Key {
+    key(Table::Ordered, b'p', &[&id.0])
+}
+/// An ended execution by time.
+pub fn ended(at: i64, id: ExecutionId) -> Key {
+    key(Table::Ordered, b'e', &[&at.to_be_bytes(), &id.0])
+}
+/// An ended execution by its own trim time.
+pub fn trim(at: i64, id: ExecutionId) -> Key {
+    key(Table::Ordered, b'f', &[&at.to_be_bytes(), &id.0])
+}
+/// An idempotency key by the time it may be forgotten.
+pub fn key_trim(at: i64, hash: NameHash) -> Key {
+    key(Table::Ordered, b'y', &[&at.to_be_bytes(), &hash])
+}
+/// Hash of a tag and its value within a namespace.
+pub fn tag_hash(namespace: &str, tag: &str, value: &str) -> NameHash {
+    name_hash(namespace, &format!("{tag}\0{value}"))
+}
+/// An execution by tag.
+pub fn tag(hash: NameHash, submitted_at: i64, id: ExecutionId) -> Key {
+    key(Table::Ordered, b't', &[&hash, &submitted_at.to_be_bytes(), &id.0])
+}
+/// A batch's events.
+pub fn log(version: u64) -> Key {
+    key(Table::Ordered, b'g', &[&version.to_be_bytes()])
+}

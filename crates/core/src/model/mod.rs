@@ -1,0 +1,28 @@
+//! What things are: executions and what they consist of, lanes, steps, messages between partitions.
+
+mod attempt;
+mod chain;
+mod execution;
+mod group;
+mod idempotency;
+mod lane;
+mod payload;
+mod policy;
+mod record;
+mod spec;
+mod step;
+
+pub use attempt::{Attempt, AttemptOutcome, ErrorInfo};
+pub use chain::{ChainFrom, ChainTo, Link, Message};
+pub use execution::{
+    End, Execution, Fair, HISTORY_MAX, Lease, MOVES, Move, Progress, State, Stop, StopReason, Transition,
+    Worker,
+};
+pub use group::{Capabilities, Group, Requirement, RequirementError};
+pub use idempotency::{IdempotencyRecord, KEY_RETENTION_MS};
+pub use lane::{AGE_STEP_MS, LaneHome, LaneMode, LaneSettings};
+pub use payload::{Hash, INLINE_MAX, Payload, Stored};
+pub use policy::{Backoff, BackoffKind, DEFAULT_POLICY, Policy, RETENTION_MS, Retry};
+pub use record::{ArchiveRecord, Record};
+pub use spec::Spec;
+pub use step::{StepOutcome, StepRecord};

@@ -1,0 +1,263 @@
+//! Records as bytes: CBOR maps with numbered fields (RFC 8949, by minicbor), defaults omitted, so that newer builds read
+//! what older ones wrote.
+
+use std::sync::Arc;
+
+use minicbor::{Decode, Encode};
+
+use super::chain::{ChainFrom, ChainTo, Link};
+use super::execution::{End, Execution, Fair, Lease, Progress, State, Stop, Transition, Worker};
+use super::group::{Group, Requirement};
+use super::lane::{LaneHome, LaneSettings};
+use super::policy::{DEFAULT_POLICY, Policy};
+use crate::Millis;
+use crate::event::EventKind;
+use crate::ids::{ExecutionId, LeaseToken};
+
+/// A live record, as the projection holds it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Record {
+    /// An open execution.
+    Execution(Box<Execution>),
+    /// This partition's copy of a lane's settings.
+    Lane(Box<LaneSettings>),
+    /// A lane's settings at their home.
+    LaneHome(Box<LaneHome>),
+    /// A message under way.
+    Link(Box<Link>),
+    /// The sender's end of a chain.
+    ChainTo(ChainTo),
+    /// The receiver's end of a chain.
+    ChainFrom(ChainFrom),
+}
+
+/// An ended execution's bytes, and what they decode to.
+pub struct ArchiveRecord;
+
+impl ArchiveRecord {
+    /// Encodes an ended execution.
+    pub fn encode(execution: &Execution) -> Vec<u8> {
+        encode_execution(execution)
+    }
+
+    /// Reads an ended execution.
+    pub fn decode(id: ExecutionId, bytes: &[u8]) -> Result<Execution, minicbor::decode::Error> {
+        decode_execution(id, bytes)
+    }
+}
+
+impl Record {
+    /// Reads the record under a live key.
+    pub fn decode(key: &[u8], value: &[u8]) -> Result<Self, String> {
+        let text = |e: minicbor::decode::Error| e.to_string();
+        match key.split_first() {
+            Some((b'x', id)) => {
+                let id = id.try_into().map(ExecutionId).map_err(|_| "an id has 16 bytes".to_owned())?;
+                decode_execution(id, value).map(|e| Self::Execution(Box::new(e))).map_err(text)
+            }
+            Some((b'l', _)) => minicbor::decode(value).map(|r| Self::Lane(Box::new(r))).map_err(text),
+            Some((b'h', _)) => minicbor::decode(value).map(|r| Self::LaneHome(Box::new(r))).map_err(text),
+            Some((b'o', _)) => minicbor::decode(value).map(|r| Self::Link(Box::new(r))).map_err(text),
+            Some((b's', _)) => minicbor::decode(value).map(Self::ChainTo).map_err(text),
+            Some((b'r', _)) => minicbor::decode(value).map(Self::ChainFrom).map_err(text),
+            _ => Err("no record of this level has such a key".to_owned()),
+        }
+    }
+
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Execution(execution) => encode_execution(execution),
+            Self::Lane(settings) => to_vec(settings),
+            Self::LaneHome(home) => to_vec(home),
+            Self::Link(link) => to_vec(link),
+            Self::ChainTo(chain) => to_vec(chain),
+            Self::ChainFrom(chain) => to_vec(chain),
+        }
+    }
+}
+
+/// Encodes any record of this crate.
+pub(crate) fn to_vec<T: Encode<()>>(value: &T) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128);
+    // Writing to a Vec can't fail.
+    let _ = minicbor::encode(value, &mut out);
+    out
+}
+
+/// Executions on disk: flat, short, without what equals the default.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct ExecutionRow<'a> {
+    #[n(0)]
+    state: State,
+    #[b(1)]
+    kind: &'a str,
+    #[b(2)]
+    lane: Option<&'a str>,
+    #[b(3)]
+    namespace: Option<&'a str>,
+    #[n(4)]
+    requires: Option<Vec<String>>,
+    #[n(5)]
+    policy: Option<Policy>,
+    #[n(6)]
+    priority: Option<i8>,
+    #[n(7)]
+    paused: Option<bool>,
+    #[n(8)]
+    submitted_at: Millis,
+    #[n(9)]
+    due_at: Option<Millis>,
+    /// Relative to the submission, so that it is short.
+    #[n(10)]
+    order: Option<Millis>,
+    #[b(11)]
+    fairness_key: Option<&'a str>,
+    /// Relative to the submission.
+    #[n(12)]
+    fairness_tag: Option<Millis>,
+    #[n(13)]
+    attempt: Option<u32>,
+    #[n(14)]
+    failures: Option<u32>,
+    #[n(15)]
+    crashes: Option<u32>,
+    #[n(16)]
+    epoch: Option<u32>,
+    #[cbor(n(17), with = "minicbor::bytes")]
+    token: Option<[u8; 16]>,
+    #[b(18)]
+    worker: Option<&'a str>,
+    #[n(19)]
+    session: Option<u64>,
+    /// Relative to the submission.
+    #[n(20)]
+    granted_at: Option<Millis>,
+    /// Relative to the grant.
+    #[n(21)]
+    renewed_at: Option<Millis>,
+    #[n(22)]
+    progress: Option<Progress>,
+    #[n(23)]
+    stop: Option<Stop>,
+    #[n(24)]
+    end: Option<End>,
+    #[n(25)]
+    revived_at: Option<Millis>,
+    /// Kind and ms since the one before (the first: since submission), in turn.
+    #[n(26)]
+    history: Option<Vec<i64>>,
+}
+
+/// The lane and namespace of a submission that names none.
+const DEFAULT_NAME: &str = "default";
+
+fn unless<T: PartialEq>(value: T, default: T) -> Option<T> {
+    (value != default).then_some(value)
+}
+
+fn encode_execution(e: &Execution) -> Vec<u8> {
+    let lease = e.lease.as_deref();
+    let mut before = e.submitted_at;
+    let history: Vec<i64> = e
+        .history()
+        .iter()
+        .flat_map(|t| {
+            let since = t.at - before;
+            before = t.at;
+            [t.kind as i64, since]
+        })
+        .collect();
+    to_vec(&ExecutionRow {
+        state: e.state(),
+        kind: &e.group.kind,
+        lane: unless(&*e.group.lane, DEFAULT_NAME),
+        namespace: unless(&*e.group.namespace, DEFAULT_NAME),
+        requires: (!e.group.requires.is_empty())
+            .then(|| e.group.requires.iter().map(|r| r.text().to_owned()).collect()),
+        policy: (*e.policy != DEFAULT_POLICY).then(|| (*e.policy).clone()),
+        priority: unless(e.priority, 0),
+        paused: unless(e.paused, false),
+        submitted_at: e.submitted_at,
+        due_at: unless(e.due_at, 0),
+        order: unless(e.order - e.submitted_at, 0),
+        fairness_key: e.fair.as_deref().map(|f| &*f.key),
+        fairness_tag: e.fair.as_deref().map(|f| f.tag - e.submitted_at),
+        attempt: unless(e.attempt, 0),
+        failures: unless(e.failures, 0),
+        crashes: unless(e.crashes, 0),
+        epoch: unless(e.epoch, 0),
+        token: lease.map(|l| l.token.0),
+        worker: lease.map(|l| &*l.worker.name),
+        session: lease.and_then(|l| unless(l.worker.session, 0)),
+        granted_at: lease.map(|l| l.granted_at - e.submitted_at),
+        renewed_at: lease.and_then(|l| unless(l.renewed_at - l.granted_at, 0)),
+        progress: lease.and_then(|l| l.progress.clone()),
+        stop: e.stop.as_deref().cloned(),
+        end: e.end.as_deref().cloned(),
+        revived_at: e.revived_at,
+        history: (!history.is_empty()).then_some(history),
+    })
+}
+
+/// Reads an execution's record.
+pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Execution, minicbor::decode::Error> {
+    let row: ExecutionRow<'_> = minicbor::decode(bytes)?;
+    let requires = row
+        .requires
+        .unwrap_or_default()
+        .iter()
+        .map(|text| Requirement::parse(text))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(minicbor::decode::Error::custom)?;
+    let group = Group {
+        namespace: row.namespace.unwrap_or(DEFAULT_NAME).into(),
+        lane: row.lane.unwrap_or(DEFAULT_NAME).into(),
+        kind: row.kind.into(),
+        requires,
+    };
+    let granted_at = row.granted_at.unwrap_or(0) + row.submitted_at;
+    let mut at = row.submitted_at;
+    let history = row
+        .history
+        .unwrap_or_default()
+        .chunks_exact(2)
+        .filter_map(|pair| {
+            at += pair.get(1)?;
+            let kind = minicbor::decode::<EventKind>(&to_vec(pair.first()?)).ok()?;
+            Some(Transition { at, kind })
+        })
+        .collect();
+    let mut execution = Execution::new(
+        id,
+        Arc::new(group),
+        Arc::new(row.policy.unwrap_or(DEFAULT_POLICY)),
+        row.priority.unwrap_or(0),
+        row.submitted_at,
+        None,
+    );
+    execution.paused = row.paused.unwrap_or(false);
+    execution.due_at = row.due_at.unwrap_or(0);
+    execution.order = row.order.unwrap_or(0) + row.submitted_at;
+    execution.fair = row
+        .fairness_key
+        .map(|key| Box::new(Fair { key: key.into(), tag: row.fairness_tag.unwrap_or(0) + row.submitted_at }));
+    execution.attempt = row.attempt.unwrap_or(0);
+    execution.failures = row.failures.unwrap_or(0);
+    execution.crashes = row.crashes.unwrap_or(0);
+    execution.epoch = row.epoch.unwrap_or(0);
+    execution.lease = row.token.map(|token| {
+        Box::new(Lease {
+            token: LeaseToken(token),
+            worker: Worker { name: row.worker.unwrap_or_default().into(), session: row.session.unwrap_or(0) },
+            granted_at,
+            renewed_at: granted_at + row.renewed_at.unwrap_or(0),
+            progress: row.progress,
+        })
+    });
+    execution.stop = row.stop.map(Box::new);
+    execution.end = row.end.map(Box::new);
+    execution.revived_at = row.revived_at;
+    Ok(execution.restored(row.state, history))
+}
