@@ -12,6 +12,7 @@
 mod clock;
 pub mod conformance;
 pub mod contract;
+pub mod embedded;
 pub mod memory;
 
 pub use contract::*;

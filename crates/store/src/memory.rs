@@ -218,8 +218,7 @@ impl MemoryStore {
         let store = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
-            // Nobody waits for the answer of a late arrival.
-            drop(store.apply(partition, expected, &batch));
+            let _nobody_waits = store.apply(partition, expected, &batch);
         });
     }
 
