@@ -1,0 +1,174 @@
+//! What is submitted.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use serde::Serialize;
+use stint_api::{Instant, Payload, Retry, SubmitRequest};
+
+use crate::Error;
+
+/// A piece of work to be run to an end.
+///
+/// ```
+/// use std::time::Duration;
+/// use stint::Submission;
+///
+/// let submission = Submission::new("send-mail")
+///     .input(&serde_json::json!({"to": "ada@example.org"}))
+///     .lane("mail")
+///     .priority(10)
+///     .deadline(Duration::from_secs(3600))
+///     .idempotency_key("welcome-ada");
+/// # let _ = submission;
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a submission does nothing until it is given to a client"]
+pub struct Submission {
+    request: SubmitRequest,
+    unwritable: Option<String>,
+}
+
+impl Submission {
+    /// Work for the handler of this kind, with the input `null`.
+    pub fn new(kind: impl Into<String>) -> Self {
+        Self { request: SubmitRequest::new(kind, Payload::null()), unwritable: None }
+    }
+
+    /// What the handler gets. Submitting fails if it can't be written as JSON.
+    pub fn input<T: Serialize + ?Sized>(mut self, input: &T) -> Self {
+        match Payload::json(input) {
+            Ok(payload) => self.request.input = payload,
+            Err(error) => self.unwritable = Some(error.to_string()),
+        }
+        self
+    }
+
+    /// Bytes for the handler, with their content type.
+    pub fn input_bytes(self, bytes: impl Into<Bytes>, content_type: impl Into<String>) -> Self {
+        self.payload(Payload::bytes(bytes, content_type))
+    }
+
+    /// An input that is already a payload.
+    pub fn payload(mut self, payload: Payload) -> Self {
+        self.request.input = payload;
+        self
+    }
+
+    /// The queue it stands in.
+    pub fn lane(mut self, lane: impl Into<String>) -> Self {
+        self.request.lane = Some(lane.into());
+        self
+    }
+
+    /// -100 to 100, higher first.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.request.priority = Some(priority);
+        self
+    }
+
+    /// Adds something a worker must be able to do: `gpu`, `region in (eu, us)`, `mem_gb >= 16`.
+    pub fn requires(mut self, predicate: impl Into<String>) -> Self {
+        self.request.requires.push(predicate.into());
+        self
+    }
+
+    /// Adds something a worker should rather be able to do.
+    pub fn prefer(mut self, predicate: impl Into<String>) -> Self {
+        self.request.prefer.push(predicate.into());
+        self
+    }
+
+    /// Not before this time. Excludes [`delay`](Self::delay).
+    pub fn run_at(mut self, at: SystemTime) -> Self {
+        let ms = match at.duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+        };
+        self.request.run_at = Some(Instant::from_millis(ms));
+        self
+    }
+
+    /// Not before this long after submission. Excludes [`run_at`](Self::run_at).
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.request.delay_ms = Some(ms(delay));
+        self
+    }
+
+    /// Gives up if no attempt has started this long after submission.
+    pub fn queue_ttl(mut self, ttl: Duration) -> Self {
+        self.request.queue_ttl_ms = Some(ms(ttl));
+        self
+    }
+
+    /// How long one attempt may take.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.request.attempt_timeout_ms = Some(ms(timeout));
+        self
+    }
+
+    /// How long the whole execution may take, from submission.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.request.deadline_ms = Some(ms(deadline));
+        self
+    }
+
+    /// How long a lease lives without a heartbeat: how soon a dead worker's work goes to another.
+    pub fn lease_ttl(mut self, ttl: Duration) -> Self {
+        self.request.lease_ttl_ms = Some(ms(ttl));
+        self
+    }
+
+    /// When a failed attempt is followed by another.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.request.retry = Some(retry);
+        self
+    }
+
+    /// How many crashed attempts are followed by another.
+    pub fn max_crashes(mut self, crashes: u32) -> Self {
+        self.request.max_crashes = Some(crashes);
+        self
+    }
+
+    /// Whose turn it takes when a lane is shared.
+    pub fn fairness_key(mut self, key: impl Into<String>) -> Self {
+        self.request.fairness_key = Some(key.into());
+        self
+    }
+
+    /// Adds a tag to find it by.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.request.tags.insert(key.into(), value.into());
+        self
+    }
+
+    /// The same key answers with the first execution, for as long as that is kept and at least a day.
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.request.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// How long it is kept after its end.
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.request.retention_ms = Some(ms(retention));
+        self
+    }
+
+    /// W3C trace context, handed to the worker.
+    pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
+        self.request.traceparent = Some(traceparent.into());
+        self
+    }
+
+    pub(crate) fn into_request(self) -> Result<SubmitRequest, Error> {
+        if let Some(reason) = self.unwritable {
+            return Err(Error::Payload { what: "the input", reason });
+        }
+        Ok(self.request)
+    }
+}
+
+pub(crate) fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

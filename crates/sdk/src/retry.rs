@@ -1,0 +1,73 @@
+//! Sending until there is an answer.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use stint_api::Code;
+
+use crate::transport::{Reply, Request, SendError, Transport};
+use crate::{Error, Randomness};
+
+/// The first wait before sending again; each later one is up to twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+
+/// The longest wait before sending again.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Waits between sends: exponential with jitter, without an end of its own.
+pub(crate) fn backoff(randomness: &Randomness) -> ExponentialBuilder {
+    ExponentialBuilder::new()
+        .with_min_delay(FIRST_WAIT)
+        .with_max_delay(LONGEST_WAIT)
+        .without_max_times()
+        .with_jitter()
+        .with_jitter_seed(randomness.next())
+}
+
+/// Sends `request` under the same key until it is answered or `deadline` is over.
+pub(crate) async fn settle(
+    transport: &dyn Transport,
+    request: &Request,
+    key: Option<&str>,
+    deadline: Duration,
+    randomness: &Randomness,
+) -> Result<Reply, Error> {
+    let last = Mutex::new(None);
+    let note = |error: &SendError, _: Duration| {
+        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+    };
+    let sending = (|| transport.send(request, key))
+        .retry(backoff(randomness))
+        .sleep(tokio::time::sleep)
+        .when(|error| is_worth_repeating(request, error))
+        .adjust(|error, wait| {
+            let asked = Duration::from_millis(error.retry_after_ms().unwrap_or(0));
+            wait.map(|wait| wait.max(asked))
+        })
+        .notify(note);
+    let patience = deadline + Duration::from_millis(request.wait_ms());
+    match tokio::time::timeout(patience, sending).await {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(SendError::Refused(problem))) => Err(Error::Refused(problem)),
+        Ok(Err(SendError::Garbled(what))) => Err(Error::Protocol(what)),
+        Ok(Err(last)) => Err(Error::NoAnswer { deadline: patience, last }),
+        Err(_) => {
+            let last = last.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let last = last.unwrap_or_else(|| SendError::Lost("nothing came back".to_owned()));
+            Err(Error::NoAnswer { deadline: patience, last })
+        }
+    }
+}
+
+fn is_worth_repeating(request: &Request, error: &SendError) -> bool {
+    if !request.acts_once_only() {
+        return error.is_passing();
+    }
+    match error {
+        SendError::Unreachable(_) => true,
+        SendError::Refused(problem) => matches!(problem.code, Code::Overloaded | Code::Draining),
+        SendError::Lost(_) | SendError::Garbled(_) => false,
+    }
+}

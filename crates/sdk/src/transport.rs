@@ -1,0 +1,239 @@
+//! How a client or worker reaches an engine: over HTTP, or in the same process.
+//!
+//! Everything the SDK says goes through [`Transport::send`]. A simulation wraps one to lose, repeat and delay
+//! requests and replies, and the code above it is the same.
+
+mod http;
+
+use std::fmt;
+
+use futures_util::future::BoxFuture;
+use stint_api::{
+    ActionReply, ActionRequest, BatchReply, BatchRequest, CancelRequest, CompleteRequest, EndReply,
+    ExchangeReply, ExchangeRequest, Execution, FailRequest, HeartbeatReply, HeartbeatRequest, Lane,
+    LaneReply, LaneSettings, LeaseReply, LeaseRequest, PriorityRequest, Problem, ReadyReply, ReleaseRequest,
+    ReplayRequest, ResultReply, StepReply, StepRequest, StepResultRequest, SubmitReply, SubmitRequest,
+    WhyReply, WorkersReply,
+};
+
+pub use http::HttpTransport;
+
+/// Carries one request and its reply.
+pub trait Transport: fmt::Debug + Send + Sync + 'static {
+    /// Sends `request` once. `key` is the `Idempotency-Key` of a POST. The caller decides about sending again.
+    fn send<'a>(
+        &'a self,
+        request: &'a Request,
+        key: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Reply, SendError>>;
+}
+
+/// Everything there is to say.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Request {
+    /// `POST executions`.
+    Submit(Box<SubmitRequest>),
+    /// `POST executions/batch`.
+    SubmitBatch(BatchRequest),
+    /// `GET executions/{id}`.
+    Execution(Target),
+    /// `GET executions/{id}/result`.
+    Result {
+        /// Of which execution.
+        of: Target,
+        /// How long to wait for its end.
+        wait_ms: u64,
+    },
+    /// `GET executions/{id}/why`.
+    Why(Target),
+    /// `POST executions/{id}/cancel`.
+    Cancel(String, CancelRequest),
+    /// `POST executions/{id}/replay`.
+    Replay(String, ReplayRequest),
+    /// `POST executions/{id}/priority`.
+    SetPriority(String, PriorityRequest),
+    /// `POST executions/{id}/pause`, `resume` or `revoke`.
+    Act(Action, String, ActionRequest),
+    /// `GET lanes/{name}`.
+    Lane(Target),
+    /// `PUT lanes/{name}`.
+    SetLane(String, LaneSettings),
+    /// `POST lanes/{name}/pause`, `resume` or `drain`.
+    ActOnLane(LaneAction, Target),
+    /// `POST leases`.
+    Lease(LeaseRequest),
+    /// `POST leases/{lease}/heartbeat`.
+    Heartbeat(String, HeartbeatRequest),
+    /// `POST leases/{lease}/complete`.
+    Complete(String, CompleteRequest),
+    /// `POST leases/{lease}/fail`.
+    Fail(String, FailRequest),
+    /// `POST leases/{lease}/release`.
+    Release(String, ReleaseRequest),
+    /// `POST leases/{lease}/steps`.
+    BeginStep(String, StepRequest),
+    /// `POST leases/{lease}/steps/{key}/result`.
+    RecordStep {
+        /// The lease.
+        lease: String,
+        /// The step's key.
+        key: String,
+        /// Its result.
+        request: StepResultRequest,
+    },
+    /// `POST worker/exchange`.
+    Exchange(Box<ExchangeRequest>),
+    /// `GET workers`.
+    Workers {
+        /// Whose.
+        namespace: String,
+    },
+    /// `GET /readyz`.
+    Ready,
+}
+
+/// Something that has a name within a namespace.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// Whose it is.
+    pub namespace: String,
+    /// Its id or name.
+    pub name: String,
+}
+
+/// What can be done to an execution without saying more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Action {
+    /// Nothing of it may start.
+    Pause,
+    /// Ends a pause.
+    Resume,
+    /// Takes the lease away.
+    Revoke,
+}
+
+/// What can be done to a lane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum LaneAction {
+    /// Nothing in it may start.
+    Pause,
+    /// Ends a pause or a drain.
+    Resume,
+    /// Takes nothing new.
+    Drain,
+}
+
+/// A request that has no usable answer.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum SendError {
+    /// The server said no, and why.
+    #[error(transparent)]
+    Refused(#[from] Problem),
+    /// It was not sent.
+    #[error("not sent: {0}")]
+    Unreachable(String),
+    /// It was sent, and what became of it is not known.
+    #[error("no answer: {0}")]
+    Lost(String),
+    /// The answer makes no sense.
+    #[error("an answer that makes no sense: {0}")]
+    Garbled(String),
+}
+
+/// A reply that can be taken out of [`Reply`].
+pub(crate) trait FromReply: Sized {
+    fn from_reply(reply: Reply) -> Result<Self, SendError>;
+}
+
+macro_rules! replies {
+    ($($(#[$doc:meta])* $variant:ident($type:ty),)*) => {
+        /// What is answered.
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum Reply { $($(#[$doc])* $variant($type),)* }
+
+        $(impl FromReply for $type {
+            fn from_reply(reply: Reply) -> Result<Self, SendError> {
+                match reply {
+                    Reply::$variant(reply) => Ok(reply),
+                    _ => Err(SendError::Garbled(concat!("expected ", stringify!($variant)).to_owned())),
+                }
+            }
+        })*
+    };
+}
+
+replies! {
+    /// To a submission.
+    Submitted(SubmitReply),
+    /// To a batch.
+    Batch(BatchReply),
+    /// An execution.
+    Execution(Box<Execution>),
+    /// An execution's end, or that the wait is over.
+    Result(ResultReply),
+    /// What it waits for.
+    Why(WhyReply),
+    /// What was acted on is now this.
+    Acted(ActionReply),
+    /// A lane.
+    Lane(Box<Lane>),
+    /// A changed lane.
+    LaneChanged(Box<LaneReply>),
+    /// Leases.
+    Leases(LeaseReply),
+    /// A lease lives on.
+    Heartbeat(HeartbeatReply),
+    /// An attempt ended, or a step is recorded.
+    Ended(EndReply),
+    /// Whether to run a step.
+    Step(StepReply),
+    /// An exchange's other half.
+    Exchange(Box<ExchangeReply>),
+    /// Workers seen lately.
+    Workers(WorkersReply),
+    /// The node takes requests.
+    Ready(ReadyReply),
+}
+
+impl SendError {
+    /// Whether the same request under the same key may be answered when sent again.
+    pub(crate) fn is_passing(&self) -> bool {
+        use stint_api::Code;
+        match self {
+            Self::Unreachable(_) | Self::Lost(_) => true,
+            Self::Refused(problem) => {
+                matches!(problem.code, Code::Overloaded | Code::StoreUnavailable | Code::Draining)
+            }
+            Self::Garbled(_) => false,
+        }
+    }
+
+    /// How long the server asks to wait before sending again.
+    pub(crate) fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::Refused(problem) => problem.retry_after_ms,
+            _ => None,
+        }
+    }
+}
+
+impl Request {
+    /// Whether sending it twice can do something twice: there is no key or lease that would tell.
+    pub(crate) fn acts_once_only(&self) -> bool {
+        matches!(self, Self::Replay(..))
+    }
+
+    /// How long the server may take over it on purpose.
+    pub(crate) fn wait_ms(&self) -> u64 {
+        match self {
+            Self::Result { wait_ms, .. } => *wait_ms,
+            Self::Lease(request) => request.wait_ms,
+            Self::Exchange(request) => request.wait_ms,
+            _ => 0,
+        }
+    }
+}

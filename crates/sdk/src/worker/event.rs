@@ -1,0 +1,49 @@
+//! What handlers tell the exchange loop.
+
+use std::sync::Arc;
+
+use stint_api::{Outcome, Payload, Problem, Progress, StepReply};
+use tokio::sync::{mpsc, oneshot};
+
+/// The loop's answer to a step that was begun.
+pub(super) type StepAnswer = oneshot::Sender<Result<StepReply, Problem>>;
+
+/// Where handlers tell it.
+pub(super) type Events = mpsc::UnboundedSender<Event>;
+
+/// Something a handler did. At most a few per slot are ever under way, so the channel needs no bound.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A handler came to an end; its slot is free.
+    Ended {
+        /// Its lease.
+        lease: Arc<str>,
+        /// Its end; `None` if it was stopped from outside.
+        outcome: Option<Outcome>,
+    },
+    /// A handler asks whether to run a step, and waits.
+    StepBegun {
+        /// Its lease.
+        lease: Arc<str>,
+        /// The step's key.
+        key: String,
+        /// Where it waits.
+        answer: StepAnswer,
+    },
+    /// A step was run. Nobody waits: whatever comes next for this lease is sent after it.
+    StepRun {
+        /// Its lease.
+        lease: Arc<str>,
+        /// The step's key.
+        key: String,
+        /// What it gave.
+        output: Payload,
+    },
+    /// A handler came this far.
+    Progress {
+        /// Its lease.
+        lease: Arc<str>,
+        /// How far.
+        progress: Progress,
+    },
+}

@@ -1,0 +1,179 @@
+//! What the next exchange will carry: results and steps, in the order they happened.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use stint_api::{ExchangeResult, ExchangeStep, Outcome};
+use tokio::time::Instant;
+
+/// Bytes of payload at which an exchange closes: a body holds 4 MiB, and base64 and escapes need room.
+const EXCHANGE_BYTES: usize = 2 << 20;
+
+/// Results and steps at which an exchange closes.
+const EXCHANGE_ITEMS: usize = 5_000;
+
+/// How long a step's result waits for company: usually the next step or the attempt's end follows at once, and
+/// goes in the same exchange.
+pub(super) const LINGER: Duration = Duration::from_millis(1);
+
+/// What is still to be said.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    results: VecDeque<ExchangeResult>,
+    steps: VecDeque<ExchangeStep>,
+    /// When the oldest content that may linger came in.
+    lingering_since: Option<Instant>,
+    /// Whether something is there that should go at once.
+    urgent: bool,
+}
+
+/// What one exchange carries.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) results: Vec<ExchangeResult>,
+    pub(super) steps: Vec<ExchangeStep>,
+}
+
+impl Outbox {
+    pub(super) fn push_result(&mut self, lease: &str, outcome: Outcome) {
+        self.results.push_back(ExchangeResult { lease: lease.to_owned(), outcome });
+        self.urgent = true;
+    }
+
+    pub(super) fn push_step(&mut self, step: ExchangeStep, now: Instant) {
+        if step.output.is_none() {
+            self.urgent = true;
+        } else {
+            self.lingering_since.get_or_insert(now);
+        }
+        self.steps.push_back(step);
+    }
+
+    /// Takes back what was refused for now, in front of what came later.
+    pub(super) fn put_back(&mut self, content: Content) {
+        for result in content.results.into_iter().rev() {
+            self.results.push_front(result);
+        }
+        for step in content.steps.into_iter().rev() {
+            self.steps.push_front(step);
+        }
+        self.urgent |= !self.is_empty();
+    }
+
+    /// Drops what is still to be said about a lease that no longer counts.
+    pub(super) fn forget(&mut self, lease: &str) {
+        self.results.retain(|result| result.lease != lease);
+        self.steps.retain(|step| step.lease != lease);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.results.is_empty() && self.steps.is_empty()
+    }
+
+    /// Whether there is something that should be said now.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.urgent || self.due_at().is_some_and(|at| at <= now)
+    }
+
+    /// When what lingers has lingered long enough.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        self.lingering_since.map(|since| since + LINGER)
+    }
+
+    /// The next exchange's share. A lease's result never overtakes its steps.
+    pub(super) fn take(&mut self) -> Content {
+        let mut content = Content::default();
+        let mut bytes = 0;
+        while let Some(step) = self.steps.pop_front() {
+            let size = step.output.as_ref().map_or(0, stint_api::Payload::size);
+            if !content.steps.is_empty()
+                && (bytes + size > EXCHANGE_BYTES || content.steps.len() >= EXCHANGE_ITEMS)
+            {
+                self.steps.push_front(step);
+                break;
+            }
+            bytes += size;
+            content.steps.push(step);
+        }
+        let waiting: BTreeSet<&str> = self.steps.iter().map(|step| step.lease.as_str()).collect();
+        let mut later = VecDeque::new();
+        while let Some(result) = self.results.pop_front() {
+            let size = size_of(&result.outcome);
+            let is_first = content.results.is_empty() && content.steps.is_empty();
+            let is_full = bytes + size > EXCHANGE_BYTES || content.results.len() >= EXCHANGE_ITEMS;
+            if waiting.contains(result.lease.as_str()) || (is_full && !is_first) {
+                later.push_back(result);
+                continue;
+            }
+            bytes += size;
+            content.results.push(result);
+        }
+        self.results = later;
+        self.urgent = !self.is_empty();
+        self.lingering_since = None;
+        content
+    }
+}
+
+impl Content {
+    pub(super) fn is_empty(&self) -> bool {
+        self.results.is_empty() && self.steps.is_empty()
+    }
+}
+
+fn size_of(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Complete(complete) => complete.output.size(),
+        Outcome::Fail(fail) => {
+            fail.error.message.len() + fail.error.details.as_ref().map_or(0, |details| details.get().len())
+        }
+        Outcome::Release(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stint_api::{CompleteRequest, Payload};
+
+    use super::*;
+
+    fn complete(output: Payload) -> Outcome {
+        Outcome::Complete(CompleteRequest::new(output))
+    }
+
+    fn step(lease: &str, output: Option<Payload>) -> ExchangeStep {
+        ExchangeStep { lease: lease.to_owned(), key: "k".to_owned(), output }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_result_lingers_until_something_else_is_said() {
+        let mut outbox = Outbox::default();
+        outbox.push_step(step("a", Some(Payload::null())), Instant::now());
+        assert!(!outbox.is_due(Instant::now()));
+        outbox.push_step(step("a", None), Instant::now());
+        assert!(outbox.is_due(Instant::now()));
+        assert_eq!(outbox.take().steps.len(), 2);
+
+        outbox.push_step(step("a", Some(Payload::null())), Instant::now());
+        tokio::time::advance(LINGER).await;
+        assert!(outbox.is_due(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_exchange_is_bounded_and_results_stay_behind_their_steps() {
+        let large = || Payload::bytes(vec![0; 900 << 10], "application/octet-stream");
+        let mut outbox = Outbox::default();
+        for lease in ["a", "b", "c"] {
+            outbox.push_step(step(lease, Some(large())), Instant::now());
+        }
+        outbox.push_result("a", complete(Payload::null()));
+        outbox.push_result("c", complete(Payload::null()));
+        let first = outbox.take();
+        assert_eq!(first.steps.len(), 2);
+        assert_eq!(first.results.iter().map(|r| r.lease.as_str()).collect::<Vec<_>>(), ["a"]);
+        assert!(outbox.is_due(Instant::now()));
+        let second = outbox.take();
+        assert_eq!((second.steps.len(), second.results.len()), (1, 1));
+        assert!(outbox.is_empty() && !outbox.is_due(Instant::now()));
+    }
+}

@@ -1,0 +1,172 @@
+//! What an exchange's answers mean for the leases, results and steps it carried.
+
+use std::collections::BTreeMap;
+
+use stint_api::{
+    Answer, Class, Code, ExchangeAnswer, ExchangeRequest, ExchangeResult, ExchangeStep, FailRequest, Outcome,
+    Problem, StepReply,
+};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::exchange::Exchanger;
+use super::outbox::Content;
+
+/// Which item of an exchange the server refuses the whole exchange for.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// The result at this index.
+    Result(usize),
+    /// The step at this index.
+    Step(usize),
+}
+
+/// What one exchange said and is to be answered for.
+#[derive(Default)]
+struct Open<'a> {
+    results: BTreeMap<&'a str, &'a ExchangeResult>,
+    steps: BTreeMap<&'a str, Vec<&'a ExchangeStep>>,
+}
+
+impl<'a> Open<'a> {
+    fn take_step(&mut self, lease: &str, key: &str) -> Option<&'a ExchangeStep> {
+        let steps = self.steps.get_mut(lease)?;
+        let at = steps.iter().position(|step| step.key == key)?;
+        Some(steps.remove(at))
+    }
+}
+
+impl Verdict {
+    pub(super) fn of(request: &ExchangeRequest, problem: &Problem) -> Option<Self> {
+        let field = problem.field.as_deref()?;
+        let index = |list: &str| field.strip_prefix(list)?.split_once(']')?.0.parse::<usize>().ok();
+        index("results[")
+            .filter(|at| *at < request.results.len())
+            .map(Self::Result)
+            .or_else(|| index("steps[").filter(|at| *at < request.steps.len()).map(Self::Step))
+    }
+}
+
+/// The end of an attempt whose own end the server will not take.
+pub(super) fn rejected(problem: &Problem) -> Outcome {
+    let error = stint_api::Failure::new("result_rejected", problem.to_string());
+    Outcome::Fail(FailRequest { retry: Some(false), ..FailRequest::new(error) })
+}
+
+impl Exchanger {
+    /// Goes through the answers to an exchange that was sent at `sent_at`.
+    pub(super) fn judge(
+        &mut self,
+        request: &ExchangeRequest,
+        answers: Vec<ExchangeAnswer>,
+        sent_at: Instant,
+    ) {
+        let mut open = Open::default();
+        for result in &request.results {
+            open.results.insert(&result.lease, result);
+        }
+        for step in &request.steps {
+            open.steps.entry(&step.lease).or_default().push(step);
+        }
+        let mut again = Content::default();
+        for answer in answers {
+            match &answer.key {
+                None => match open.results.remove(answer.lease.as_str()) {
+                    Some(result) => self.judge_result(result, answer.answer, &mut again),
+                    None => self.judge_lease(&answer),
+                },
+                Some(key) => {
+                    if let Some(step) = open.take_step(&answer.lease, key) {
+                        self.judge_step(step, answer.answer, &mut again);
+                    }
+                }
+            }
+        }
+        // What is not answered was not heard.
+        again.results.extend(open.results.into_values().cloned());
+        open.steps.retain(|lease, _| self.held.contains_key(*lease));
+        again.steps.extend(open.steps.into_values().flatten().cloned());
+        if !again.is_empty() {
+            self.outbox.put_back(again);
+            self.pace.back_off(None);
+        }
+        for listed in &request.leases {
+            if let Some(held) = self.held.get_mut(listed.lease.as_str()) {
+                held.renewed(sent_at);
+            }
+        }
+    }
+
+    fn judge_result(&mut self, result: &ExchangeResult, answer: Answer, again: &mut Content) {
+        match answer {
+            Answer::Refused(problem) if problem.code.class() != Class::Permanent => {
+                again.results.push(result.clone());
+            }
+            Answer::Refused(problem) => {
+                let is_ours = matches!(result.outcome, Outcome::Release(_));
+                if problem.code == Code::PayloadTooLarge || problem.code == Code::InvalidField {
+                    self.outbox.push_result(&result.lease, rejected(&problem));
+                    return;
+                }
+                if !is_ours {
+                    warn!(code = %problem.code, "a result was refused: the attempt is no longer this worker's");
+                }
+                self.drop_lease(&result.lease);
+            }
+            Answer::Done(_) | Answer::Step(_) => self.drop_lease(&result.lease),
+        }
+    }
+
+    /// A listed lease is only mentioned when it is refused.
+    fn judge_lease(&mut self, answer: &ExchangeAnswer) {
+        let Answer::Refused(problem) = &answer.answer else { return };
+        if problem.code.class() == Class::Permanent {
+            debug!(code = %problem.code, "a lease is gone");
+            self.drop_lease(&answer.lease);
+        }
+    }
+
+    fn judge_step(&mut self, step: &ExchangeStep, answer: Answer, again: &mut Content) {
+        match answer {
+            Answer::Step(reply) => self.answer_step(&step.lease, &step.key, &Ok(reply)),
+            Answer::Done(_) => {}
+            Answer::Refused(problem) if problem.code.class() != Class::Permanent => {
+                again.steps.push(step.clone())
+            }
+            Answer::Refused(problem) => {
+                self.refuse_step(&step.lease, &step.key, step.output.is_some(), problem);
+            }
+        }
+    }
+
+    /// The journal does not take this step: a handler that asked is told, one that has run it can't go on.
+    pub(super) fn refuse_step(&mut self, lease: &str, key: &str, was_run: bool, problem: Problem) {
+        if problem.code == Code::LeaseLost {
+            self.drop_lease(lease);
+            return;
+        }
+        if !was_run {
+            self.answer_step(lease, key, &Err(problem));
+            return;
+        }
+        warn!(%problem, key, "a step's result was refused");
+        self.outbox.forget(lease);
+        if let Some(held) = self.held.get_mut(lease) {
+            held.stop_handler();
+            let kind = problem.code.as_str();
+            let error = stint_api::Failure::new(kind, format!("step `{key}`: {problem}"));
+            let is_final = matches!(problem.code, Code::PayloadTooLarge | Code::InvalidField);
+            let retry = is_final.then_some(false);
+            let outcome = Outcome::Fail(FailRequest { retry, ..FailRequest::new(error) });
+            self.outbox.push_result(lease, outcome);
+        }
+    }
+
+    fn answer_step(&mut self, lease: &str, key: &str, reply: &Result<StepReply, Problem>) {
+        let Some(held) = self.held.get_mut(lease) else { return };
+        for answer in held.asked.remove(key).into_iter().flatten() {
+            // A handler that no longer waits needs no answer.
+            let _ = answer.send(reply.clone());
+        }
+    }
+}
