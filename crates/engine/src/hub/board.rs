@@ -1,0 +1,281 @@
+//! The hub without locks, tasks or time: claims, what is reserved for them, and what has filled them.
+//!
+//! A claim registers first and checks second, and an offer looks at the registered claims, both under one lock: so
+//! ready work and a claim that can take it never miss each other. Between two calls no waiting claim knows of work
+//! that it could take.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use stint_core::command::ClaimFilter;
+use stint_core::model::{Capabilities, Requirement, Worker};
+use stint_core::{LeaseRef, LeaseToken, Millis, PartitionId, ReadyGroup};
+use tokio::sync::Notify;
+
+use super::index::{FilterId, Index};
+use super::{Change, ClaimId, GrantedLease, Reservation};
+
+/// What a worker asks for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// 128 random bits, or those that follow from the request's key.
+    pub token: LeaseToken,
+    /// Who claims.
+    pub worker: Worker,
+    /// What it can serve.
+    pub filter: Arc<ClaimFilter>,
+    /// Leases at most.
+    pub max: usize,
+}
+
+/// Reservations that are to be sent to their partitions.
+pub(super) type Asked = Vec<(PartitionId, Reservation)>;
+
+/// Where a claim stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Standing {
+    /// Nothing yet, and more may come.
+    Waits,
+    /// It has leases, and no partition still works on it.
+    HasLeases,
+    /// It takes no more, and no partition still works on it.
+    Settled,
+}
+
+#[derive(Debug)]
+struct Claim {
+    wanted: Wanted,
+    filter: FilterId,
+    reserved: usize,
+    leases: Vec<GrantedLease>,
+    /// How often each partition was asked: a token is used once in a partition.
+    asked: BTreeMap<PartitionId, u32>,
+    accepts: bool,
+    wake: Arc<Notify>,
+}
+
+impl Claim {
+    fn free(&self) -> usize {
+        self.wanted.max.saturating_sub(self.reserved + self.leases.len())
+    }
+
+    fn standing(&self) -> Standing {
+        match (self.reserved, self.accepts) {
+            (0, _) if !self.leases.is_empty() => Standing::HasLeases,
+            (0, false) => Standing::Settled,
+            _ => Standing::Waits,
+        }
+    }
+}
+
+#[derive(Default, Debug)]
+pub(super) struct Board {
+    index: Index,
+    claims: BTreeMap<ClaimId, Claim>,
+    last: u64,
+    closed: bool,
+}
+
+impl Board {
+    /// Registers a claim, then looks for work for it.
+    pub(super) fn park(&mut self, wanted: Wanted, wake: Arc<Notify>) -> (ClaimId, Asked) {
+        self.last += 1;
+        let id = ClaimId(self.last);
+        let filter = self.index.use_filter(&wanted.filter);
+        let claim = Claim {
+            wanted,
+            filter,
+            reserved: 0,
+            leases: Vec::new(),
+            asked: BTreeMap::new(),
+            accepts: !self.closed,
+            wake,
+        };
+        self.claims.insert(id, claim);
+        (id, self.place(id))
+    }
+
+    /// A newer request of the same worker goes on with a claim: nothing that is under way for it is lost. With another
+    /// filter it can't: the answer is `None`.
+    pub(super) fn hand_over(&mut self, id: ClaimId, wanted: &Wanted, wake: &Arc<Notify>) -> Option<Asked> {
+        let claim = self.claims.get_mut(&id)?;
+        if *claim.wanted.filter != *wanted.filter || claim.wanted.worker != wanted.worker {
+            return None;
+        }
+        claim.wanted.max = wanted.max;
+        claim.accepts = !self.closed;
+        claim.wake = wake.clone();
+        Some(self.place(id))
+    }
+
+    /// Takes how groups stand in a partition after commands ran there, and reserves what parked claims can take.
+    pub(super) fn offer(&mut self, partition: PartitionId, changes: &[Change]) -> Vec<Reservation> {
+        let mut offered: Vec<_> = changes
+            .iter()
+            .map(|change| {
+                let id = self.index.set(partition, &change.group, change.ready.as_ref());
+                (change.ready.as_ref().map_or(Millis::MAX, |ready| ready.best), id, &change.prefer)
+            })
+            .collect();
+        offered.sort_by_key(|(best, id, _)| (*best, *id));
+        let mut reserved: BTreeMap<ClaimId, Reservation> = BTreeMap::new();
+        for (_, group, prefer) in offered {
+            let prefer: Vec<Requirement> = prefer.iter().filter_map(|p| Requirement::parse(p).ok()).collect();
+            let score = |worker: &Capabilities| prefer.iter().filter(|p| p.holds(worker)).count();
+            while self.index.count(group, partition) > 0
+                && let Some(id) = self.index.taker(group, score)
+                && let Some(claim) = self.claims.get_mut(&id)
+            {
+                let taken = self.index.take_from(group, partition, claim.free());
+                if taken == 0 {
+                    // Never: a waiting claim has a free slot. Without this a defect would hang every partition.
+                    break;
+                }
+                claim.reserved += taken;
+                let into = match reserved.entry(id) {
+                    std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                    std::collections::btree_map::Entry::Vacant(entry) => {
+                        entry.insert(reservation(id, claim, partition, Millis::MAX))
+                    }
+                };
+                into.max += taken;
+                into.groups.extend(self.index.group(group).cloned());
+                self.note_waiting(id);
+            }
+        }
+        reserved.into_values().collect()
+    }
+
+    /// Takes all that is ready in a partition; what was known of it before is void.
+    pub(super) fn restate(&mut self, partition: PartitionId, ready: Vec<ReadyGroup>) -> Vec<Reservation> {
+        let mut changes: Vec<Change> =
+            ready.into_iter().map(|ready| Change::new(ready.group.clone(), Some(ready))).collect();
+        let now: BTreeSet<_> = changes.iter().map(|change| change.group.clone()).collect();
+        let gone = self.index.groups_of(partition).into_iter().filter(|group| !now.contains(group));
+        changes.extend(gone.map(|group| Change::new(group, None)));
+        self.offer(partition, &changes)
+    }
+
+    /// Slots that were not filled, or whose leases were undone, are free again.
+    pub(super) fn unused(&mut self, id: ClaimId, slots: usize) -> Asked {
+        let Some(claim) = self.claims.get_mut(&id) else { return Vec::new() };
+        claim.reserved = claim.reserved.saturating_sub(slots);
+        let asked = self.place(id);
+        self.settle_if_done(id);
+        asked
+    }
+
+    /// Leases that are committed. Gives back those that the claim no longer wants.
+    pub(super) fn fulfil(&mut self, id: ClaimId, leases: Vec<GrantedLease>) -> Vec<LeaseRef> {
+        let Some(claim) = self.claims.get_mut(&id) else {
+            return leases.into_iter().map(|lease| lease.grant.lease).collect();
+        };
+        claim.reserved = claim.reserved.saturating_sub(leases.len());
+        claim.leases.extend(leases);
+        self.settle_if_done(id);
+        Vec::new()
+    }
+
+    /// From now on the claim takes nothing new.
+    pub(super) fn stop(&mut self, id: ClaimId) {
+        if let Some(claim) = self.claims.get_mut(&id) {
+            claim.accepts = false;
+            self.note_waiting(id);
+        }
+    }
+
+    pub(super) fn standing(&self, id: ClaimId) -> Standing {
+        self.claims.get(&id).map_or(Standing::Settled, Claim::standing)
+    }
+
+    /// Ends a claim: its leases, best first, and those beyond what it wants.
+    pub(super) fn end(&mut self, id: ClaimId) -> (Vec<GrantedLease>, Vec<LeaseRef>) {
+        let Some(mut claim) = self.claims.remove(&id) else { return (Vec::new(), Vec::new()) };
+        self.index.set_waiting(claim.filter, id, false);
+        self.index.leave_filter(claim.filter);
+        claim.leases.sort_by_key(|lease| (std::cmp::Reverse(lease.grant.priority), lease.grant.submitted_at));
+        let kept = claim.wanted.max.min(claim.leases.len());
+        let beyond = claim.leases.split_off(kept).into_iter().map(|lease| lease.grant.lease).collect();
+        (claim.leases, beyond)
+    }
+
+    /// No claim takes anything any more.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        let ids: Vec<ClaimId> = self.claims.keys().copied().collect();
+        for id in ids {
+            self.stop(id);
+            self.settle_if_done(id);
+        }
+    }
+
+    /// Reserves known work for a claim's free slots.
+    fn place(&mut self, id: ClaimId) -> Asked {
+        let mut asked = Vec::new();
+        while let Some(claim) = self.claims.get_mut(&id)
+            && claim.accepts
+            && claim.free() > 0
+            && let Some(choice) = self.index.choose(claim.filter)
+        {
+            let (taken, groups) = self.index.take(claim.filter, choice.partition, choice.until, claim.free());
+            if taken == 0 {
+                // Never: the choice has work. Without this a defect would hang every claim.
+                break;
+            }
+            let mut made = reservation(id, claim, choice.partition, choice.until);
+            made.max = taken;
+            made.groups = groups;
+            claim.reserved += taken;
+            asked.push((choice.partition, made));
+        }
+        self.note_waiting(id);
+        asked
+    }
+
+    /// Wakes a claim that can be answered. It takes nothing new from then on, so that its answer is not put off by
+    /// work that keeps coming.
+    fn settle_if_done(&mut self, id: ClaimId) {
+        let Some(claim) = self.claims.get_mut(&id) else { return };
+        if claim.standing() != Standing::Waits {
+            claim.accepts = false;
+            claim.wake.notify_one();
+            self.note_waiting(id);
+        }
+    }
+
+    fn note_waiting(&mut self, id: ClaimId) {
+        if let Some(claim) = self.claims.get(&id) {
+            self.index.set_waiting(claim.filter, id, claim.accepts && claim.free() > 0);
+        }
+    }
+}
+
+/// An empty reservation for a claim in a partition.
+fn reservation(id: ClaimId, claim: &mut Claim, partition: PartitionId, until: Millis) -> Reservation {
+    let times = claim.asked.entry(partition).or_default();
+    let token = token(claim.wanted.token, *times);
+    *times += 1;
+    Reservation {
+        claim: id,
+        token,
+        worker: claim.wanted.worker.clone(),
+        filter: claim.wanted.filter.clone(),
+        max: 0,
+        until,
+        groups: Vec::new(),
+    }
+}
+
+/// The claim's own token at first, then ones that follow from it.
+fn token(first: LeaseToken, times: u32) -> LeaseToken {
+    if times == 0 {
+        return first;
+    }
+    let digest = Sha256::new().chain_update(first.0).chain_update(times.to_be_bytes()).finalize();
+    let mut token = [0; 16];
+    for (to, from) in token.iter_mut().zip(digest.as_slice()) {
+        *to = *from;
+    }
+    LeaseToken(token)
+}
