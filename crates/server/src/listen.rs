@@ -1,0 +1,137 @@
+//! The server's life: bind, accept, drain.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulShutdown;
+use stint_engine::Engine;
+use tokio::net::{TcpListener, TcpStream};
+use tracing::{info, warn};
+
+use crate::connection::{Connections, open};
+use crate::routes::{App, router};
+
+/// How a server is set up.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Where to listen: a loopback address, port 0 for any free one.
+    pub listen: SocketAddr,
+    /// Largest request body, in bytes.
+    pub body_bytes: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// How long open requests may take to end once the server is asked to stop.
+    pub drain_timeout: Duration,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Not a loopback address.
+    #[error(
+        "refusing to listen on {0}: there are no API keys yet, so whoever can reach the address could do \
+         anything; listen on 127.0.0.1 or [::1] and forward to it"
+    )]
+    NotLoopback(SocketAddr),
+    /// The address can't be used.
+    #[error("cannot listen on {address}: {source}; choose another port, or stop what listens there")]
+    Unusable {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// A server that has its address and doesn't answer yet.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    engine: Engine,
+    config: ServerConfig,
+}
+
+impl ServerConfig {
+    /// Listens here, with the limits of the API's documentation.
+    pub fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            body_bytes: stint_api::BODY_BYTES,
+            body_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Server {
+    /// Takes the address.
+    pub async fn bind(engine: Engine, config: ServerConfig) -> Result<Self, BindError> {
+        let address = config.listen;
+        if !address.ip().to_canonical().is_loopback() {
+            return Err(BindError::NotLoopback(address));
+        }
+        let unusable = |source| BindError::Unusable { address, source };
+        let listener = TcpListener::bind(address).await.map_err(unusable)?;
+        let address = listener.local_addr().map_err(unusable)?;
+        Ok(Self { listener, address, engine, config })
+    }
+
+    /// The address it listens on, with the port that was chosen.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests until `shutdown` is done. Then takes no more connections, lets the engine drain, which
+    /// answers all parked polls, and returns when all open requests are answered or the time for it is over.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
+        let Self { listener, engine, config, .. } = self;
+        let router = router(App::new(engine.clone(), &config));
+        let connections = Connections::new(router);
+        let watcher = GracefulShutdown::new();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let stream = tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                stream = accept(&listener) => stream,
+            };
+            let open = watcher.watch(open(&connections, stream));
+            tokio::spawn(async move {
+                // A connection that breaks is the client's business.
+                let _: Result<(), hyper::Error> = open.await;
+            });
+        }
+        drop(listener);
+        info!("draining");
+        let ended = async {
+            tokio::join!(engine.drain(), watcher.shutdown());
+        };
+        if tokio::time::timeout(config.drain_timeout, ended).await.is_err() {
+            warn!(
+                timeout_ms = config.drain_timeout.as_millis() as u64,
+                "requests were cut off by the shutdown"
+            );
+        }
+    }
+}
+
+/// The next connection. Running out of file descriptors ends nothing: the next close frees one.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    const PAUSE: Duration = Duration::from_millis(50);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Without this a reply waits up to 40 ms for the client's delayed acknowledgement.
+                if let Err(error) = stream.set_nodelay(true) {
+                    warn!(%error, "cannot set TCP_NODELAY");
+                }
+                return stream;
+            }
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The query of a GET, held to the same rules as a body: nothing unknown, nothing twice.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use stint_api::{Code, DEFAULT_NAMESPACE, Problem, check_namespace};
+
+use crate::reply::Refusal;
+use crate::routes::App;
+
+/// `?namespace=`
+pub(crate) struct Namespace(pub(crate) String);
+
+/// `?namespace=&wait_ms=`
+pub(crate) struct Wait {
+    pub(crate) namespace: String,
+    pub(crate) wait_ms: u64,
+}
+
+/// No query at all, of requests that say everything in their body.
+pub(crate) fn refuse(query: Option<&str>) -> Result<(), Problem> {
+    match query.map(|query| form_urlencoded::parse(query.as_bytes()).next()) {
+        Some(Some((name, _))) => {
+            Err(Problem::new(Code::UnknownField, "this request has no query parameters")
+                .at(name)
+                .remedy("Put the field into the body."))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl FromRequestParts<App> for Namespace {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Refusal> {
+        let [namespace] = read(parts.uri.query(), ["namespace"])?;
+        Ok(Self(namespace_of(namespace)?))
+    }
+}
+
+impl FromRequestParts<App> for Wait {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Refusal> {
+        let [namespace, wait_ms] = read(parts.uri.query(), ["namespace", "wait_ms"])?;
+        let wait_ms = match wait_ms {
+            None => 0,
+            Some(text) => text
+                .parse::<u64>()
+                .ok()
+                .filter(|ms| *ms <= stint_api::WAIT_MS && text.bytes().all(|byte| byte.is_ascii_digit()))
+                .ok_or_else(|| {
+                    Problem::invalid("wait_ms", format!("expected an integer of 0 to {}", stint_api::WAIT_MS))
+                })?,
+        };
+        Ok(Self { namespace: namespace_of(namespace)?, wait_ms })
+    }
+}
+
+fn namespace_of(given: Option<String>) -> Result<String, Problem> {
+    match given {
+        None => Ok(DEFAULT_NAMESPACE.to_owned()),
+        Some(namespace) => check_namespace(&namespace).map(|()| namespace),
+    }
+}
+
+/// The values of the parameters that are known, in the order of their names.
+fn read<const N: usize>(query: Option<&str>, names: [&str; N]) -> Result<[Option<String>; N], Problem> {
+    let mut values = [const { None }; N];
+    let Some(query) = query else { return Ok(values) };
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let slot = names.iter().zip(&mut values).find(|(known, _)| **known == name).map(|(_, slot)| slot);
+        match slot {
+            None => {
+                let detail =
+                    format!("the parameter `{name}` is not known here, expected {}", names.join(", "));
+                return Err(Problem::new(Code::UnknownField, detail).at(name));
+            }
+            Some(Some(_)) => {
+                return Err(
+                    Problem::invalid(name, "the parameter stands there twice").remedy("Keep one of them.")
+                );
+            }
+            Some(slot) => *slot = Some(value.into_owned()),
+        }
+    }
+    Ok(values)
+}

@@ -1,0 +1,9 @@
+//! `/v1/leases`
+
+pub(super) mod begin_step;
+pub(super) mod claim;
+pub(super) mod complete;
+pub(super) mod fail;
+pub(super) mod heartbeat;
+pub(super) mod record_step;
+pub(super) mod release;

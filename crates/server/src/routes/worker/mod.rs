@@ -1,0 +1,3 @@
+//! `/v1/worker`
+
+pub(super) mod exchange;
