@@ -112,6 +112,9 @@ codes! {
     /// The lane is at its maximum length.
     LaneFull "lane_full" 429 Retryable "The lane is full"
         "Wait until the lane is shorter, or raise its max_length.";
+    /// The lane holds too many different combinations of kind and requirements.
+    TooManyGroups "too_many_groups" 429 Retryable "The lane holds too many kinds of work"
+        "Use fewer different kinds and requirements in one lane, or several lanes.";
     /// The lane takes no new work.
     LaneDraining "lane_draining" 409 Permanent "The lane is draining"
         "Submit to another lane, or resume this one.";
@@ -124,9 +127,6 @@ codes! {
     /// The step has another result.
     StepAlreadyRecorded "step_already_recorded" 409 Permanent "The step already has another result"
         "Read the stored result and go on with it.";
-    /// An execution's journal is at its limit.
-    JournalFull "journal_full" 409 Permanent "The execution has too many steps"
-        "Do more in one step, or split the work into several executions.";
     /// Too much at once.
     Overloaded "overloaded" 503 Retryable "The server has too much to do"
         "Send the request again after the time in Retry-After.";

@@ -101,8 +101,6 @@ pub enum AttemptOutcome {
     Cancelled,
     /// Its lease was taken away.
     Revoked,
-    /// The execution was paused.
-    Paused,
     /// The execution's time was over.
     Expired,
 }

@@ -76,3 +76,37 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::{Connections, open};
+
+    async fn breaks() -> &'static str {
+        let none: Option<&'static str> = None;
+        none.expect("this handler is broken")
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_answered_and_the_connection_lives_on() {
+        let router = Router::new().route("/broken", get(breaks)).route("/fine", get(|| async { "fine" }));
+        let connections = Connections::new(router);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let served = tokio::spawn(open(&connections, stream));
+        client
+            .write_all(b"GET /broken HTTP/1.1\r\nhost: localhost\r\n\r\nGET /fine HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut read = String::new();
+        client.read_to_string(&mut read).await.unwrap();
+        assert!(read.starts_with("HTTP/1.1 500 ") && read.contains(r#""code":"internal""#), "{read}");
+        assert!(read.contains("HTTP/1.1 200 OK") && read.ends_with("fine"), "{read}");
+        served.await.unwrap().unwrap();
+    }
+}
