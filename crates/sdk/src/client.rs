@@ -15,8 +15,10 @@ use stint_api::{
     StepResultRequest, SubmitReply, WhyReply, WorkerInfo, WorkersReply,
 };
 
+use stint_engine::Engine;
+
 use crate::session::Sessions;
-use crate::transport::{Action, FromReply, HttpTransport, Request, Target, Transport};
+use crate::transport::{Action, FromReply, HttpTransport, InProcess, Request, Target, Transport};
 use crate::{Error, Randomness, retry};
 
 pub use lane::LaneHandle;
@@ -69,6 +71,11 @@ impl Client {
     /// A client of the server at an address such as `http://127.0.0.1:7400`. Connects when it is first used.
     pub fn connect(address: impl Into<String>) -> Result<Self, Error> {
         Self::builder().address(address).build()
+    }
+
+    /// A client of an engine in the same process.
+    pub fn in_process(engine: Engine) -> Self {
+        Self::over(Arc::new(InProcess::new(engine)), Self::builder())
     }
 
     fn over(transport: Arc<dyn Transport>, builder: ClientBuilder) -> Self {

@@ -4,6 +4,7 @@
 //! requests and replies, and the code above it is the same.
 
 mod http;
+mod in_process;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ use stint_api::{
 };
 
 pub use http::HttpTransport;
+pub use in_process::InProcess;
 
 /// Carries one request and its reply.
 pub trait Transport: fmt::Debug + Send + Sync + 'static {

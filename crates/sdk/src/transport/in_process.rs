@@ -1,0 +1,109 @@
+//! An engine in the same process: no server, no sockets, the same rules.
+
+use futures_util::future::BoxFuture;
+use stint_api::{RequestKey, WorkersReply};
+use stint_engine::Engine;
+
+use super::{Action, LaneAction, Reply, Request, SendError, Transport};
+
+/// Calls an engine directly.
+#[derive(Clone)]
+pub struct InProcess(Engine);
+
+impl InProcess {
+    /// A handle on this engine. The engine is not closed when it is dropped.
+    pub fn new(engine: Engine) -> Self {
+        Self(engine)
+    }
+
+    async fn call(&self, request: &Request, key: Option<&str>) -> Result<Reply, SendError> {
+        let engine = &self.0;
+        let key = key.map(RequestKey::parse).transpose()?;
+        Ok(match request {
+            Request::Submit(body) => Reply::Submitted(engine.submit((**body).clone(), key).await?),
+            Request::SubmitBatch(body) => Reply::Batch(engine.submit_batch(body.clone(), key).await?),
+            Request::Execution(of) => {
+                Reply::Execution(Box::new(engine.execution(&of.namespace, &of.name).await?))
+            }
+            Request::Result { of, wait_ms } => {
+                Reply::Result(engine.result(&of.namespace, &of.name, *wait_ms).await?)
+            }
+            Request::Why(of) => Reply::Why(engine.why(&of.namespace, &of.name).await?),
+            Request::Cancel(..) | Request::Replay(..) | Request::SetPriority(..) | Request::Act(..) => {
+                self.act(request).await?
+            }
+            Request::Lane(of) => Reply::Lane(Box::new(engine.lane(&of.namespace, &of.name).await?)),
+            Request::SetLane(..) | Request::ActOnLane(..) => self.act_on_lane(request).await?,
+            Request::Lease(body) => Reply::Leases(engine.lease(body.clone(), key).await?),
+            Request::Heartbeat(lease, body) => Reply::Heartbeat(engine.heartbeat(lease, body.clone()).await?),
+            Request::Complete(lease, body) => Reply::Ended(engine.complete(lease, body.clone()).await?),
+            Request::Fail(lease, body) => Reply::Ended(engine.fail(lease, body.clone()).await?),
+            Request::Release(lease, body) => Reply::Ended(engine.release(lease, body.clone()).await?),
+            Request::BeginStep(lease, body) => Reply::Step(engine.begin_step(lease, body.clone()).await?),
+            Request::RecordStep { lease, key, request } => {
+                Reply::Ended(engine.record_step(lease, key, request.clone()).await?)
+            }
+            Request::Exchange(body) => Reply::Exchange(Box::new(engine.exchange((**body).clone()).await?)),
+            Request::Workers { namespace } => {
+                Reply::Workers(WorkersReply { workers: engine.workers(namespace).await? })
+            }
+            Request::Ready => Reply::Ready(engine.ready()?),
+        })
+    }
+
+    async fn act(&self, request: &Request) -> Result<Reply, SendError> {
+        let engine = &self.0;
+        let namespace =
+            |namespace: &Option<String>| namespace.clone().unwrap_or_else(|| "default".to_owned());
+        let acted = match request {
+            Request::Cancel(id, body) => engine.cancel(&namespace(&body.namespace), id, body.clone()).await?,
+            Request::Replay(id, body) => engine.replay(&namespace(&body.namespace), id, body.clone()).await?,
+            Request::SetPriority(id, body) => {
+                engine.set_priority(&namespace(&body.namespace), id, body.clone()).await?
+            }
+            Request::Act(action, id, body) => {
+                let namespace = namespace(&body.namespace);
+                match action {
+                    Action::Pause => engine.pause(&namespace, id).await?,
+                    Action::Resume => engine.resume(&namespace, id).await?,
+                    Action::Revoke => engine.revoke(&namespace, id).await?,
+                }
+            }
+            other => return Err(SendError::Garbled(format!("{other:?} is no action"))),
+        };
+        Ok(Reply::Acted(acted))
+    }
+
+    async fn act_on_lane(&self, request: &Request) -> Result<Reply, SendError> {
+        let engine = &self.0;
+        let changed = match request {
+            Request::SetLane(name, body) => {
+                let namespace = body.namespace.clone().unwrap_or_else(|| "default".to_owned());
+                engine.set_lane(&namespace, name, body.clone()).await?
+            }
+            Request::ActOnLane(action, of) => match action {
+                LaneAction::Pause => engine.pause_lane(&of.namespace, &of.name).await?,
+                LaneAction::Resume => engine.resume_lane(&of.namespace, &of.name).await?,
+                LaneAction::Drain => engine.drain_lane(&of.namespace, &of.name).await?,
+            },
+            other => return Err(SendError::Garbled(format!("{other:?} is no change of a lane"))),
+        };
+        Ok(Reply::LaneChanged(Box::new(changed)))
+    }
+}
+
+impl Transport for InProcess {
+    fn send<'a>(
+        &'a self,
+        request: &'a Request,
+        key: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Reply, SendError>> {
+        Box::pin(self.call(request, key))
+    }
+}
+
+impl std::fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InProcess")
+    }
+}
