@@ -2,5 +2,8 @@
 
 mod engine;
 pub mod hub;
+mod waiters;
+mod workers;
 
 pub use engine::Engine;
+pub use waiters::Waiters;

@@ -1,0 +1,256 @@
+//! Who waits for what partitions publish: ends of executions, leases that are taken away, lanes that changed.
+//!
+//! Whoever waits registers first and reads second, so nothing that happens in between is missed. Publishing costs a
+//! lock per batch and a look-up per event that somebody could wait for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use stint_core::{Event, EventKind, ExecutionId, LeaseRef, PARTITIONS, PartitionId};
+use tokio::sync::{Notify, broadcast};
+
+/// Stops of leases that nobody held yet are remembered up to twice this many per partition: the time between a lease's
+/// commit and the reply that carries it.
+const UNHEARD_MAX: usize = 1_024;
+
+/// Changes of lanes that a listener may be behind.
+const LANE_CHANGES: usize = 1_024;
+
+/// A lease that its worker must stop working under, or be asked to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Taken {
+    pub(crate) execution: ExecutionId,
+    pub(crate) attempt: u32,
+    pub(crate) kind: EventKind,
+}
+
+/// Where a session's stops collect until an exchange takes them.
+#[derive(Default, Debug)]
+pub(crate) struct Mail {
+    taken: Mutex<Vec<Taken>>,
+    pub(crate) arrived: Notify,
+}
+
+impl Mail {
+    /// Everything that arrived since the last call.
+    pub(crate) fn take(&self) -> Vec<Taken> {
+        std::mem::take(&mut lock(&self.taken))
+    }
+
+    fn put(&self, taken: Taken) {
+        lock(&self.taken).push(taken);
+        self.arrived.notify_one();
+    }
+}
+
+/// What partitions publish, and who waits for it.
+#[derive(Debug)]
+pub struct Waiters {
+    shards: Vec<Mutex<Shard>>,
+    lanes: broadcast::Sender<PartitionId>,
+}
+
+#[derive(Default, Debug)]
+struct Shard {
+    ends: HashMap<ExecutionId, Waiting>,
+    holders: HashMap<ExecutionId, Holder>,
+    /// Stops that found no holder: of late, and before that.
+    unheard: [HashMap<ExecutionId, Taken>; 2],
+}
+
+#[derive(Default, Debug)]
+struct Waiting {
+    count: usize,
+    ended: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    lease: LeaseRef,
+    attempt: u32,
+    mail: Arc<Mail>,
+}
+
+/// A wait for an execution's end, registered.
+#[derive(Debug)]
+pub(crate) struct EndWait<'a> {
+    waiters: &'a Waiters,
+    id: ExecutionId,
+    ended: Arc<Notify>,
+}
+
+impl Default for Waiters {
+    fn default() -> Self {
+        let shards = (0..PARTITIONS).map(|_| Mutex::default()).collect();
+        Self { shards, lanes: broadcast::channel(LANE_CHANGES).0 }
+    }
+}
+
+impl Waiters {
+    /// With nobody waiting.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// What happened in a partition, once it is committed; batches in order.
+    pub fn publish(&self, partition: PartitionId, events: &[Event]) {
+        let Some(shard) = self.shards.get(usize::from(partition.0)) else { return };
+        let mut shard = lock(shard);
+        let mut lane_changed = false;
+        for event in events {
+            let Some(id) = event.execution else {
+                lane_changed |= event.kind == EventKind::LaneChanged;
+                continue;
+            };
+            if event.kind.is_end()
+                && let Some(waiting) = shard.ends.get(&id)
+            {
+                waiting.ended.notify_waiters();
+            }
+            if event.kind.takes_lease() {
+                shard.take_lease(Taken { execution: id, attempt: event.attempt, kind: event.kind });
+            }
+        }
+        drop(shard);
+        if lane_changed {
+            // Nobody listens as a rule.
+            _ = self.lanes.send(partition);
+        }
+    }
+
+    /// Registers a wait for an execution's end.
+    pub(crate) fn wait_for_end(&self, id: ExecutionId) -> EndWait<'_> {
+        let ended = match self.shard(id) {
+            Some(mut shard) => {
+                let waiting = shard.ends.entry(id).or_default();
+                waiting.count += 1;
+                waiting.ended.clone()
+            }
+            None => Arc::default(),
+        };
+        EndWait { waiters: self, id, ended }
+    }
+
+    /// Partitions in which a lane changed, from now on.
+    pub(crate) fn lane_changes(&self) -> broadcast::Receiver<PartitionId> {
+        self.lanes.subscribe()
+    }
+
+    /// From now on stops of this lease go to `mail`; one that came already goes there at once.
+    pub(crate) fn hold(&self, lease: LeaseRef, attempt: u32, mail: &Arc<Mail>) {
+        let Some(mut shard) = self.shard(lease.execution) else { return };
+        let missed = shard.unheard.iter_mut().find_map(|unheard| unheard.remove(&lease.execution));
+        if let Some(taken) = missed.filter(|taken| taken.attempt == attempt) {
+            mail.put(taken);
+        }
+        shard.holders.insert(lease.execution, Holder { lease, attempt, mail: mail.clone() });
+    }
+
+    /// The lease is no longer held.
+    pub(crate) fn let_go(&self, lease: LeaseRef) {
+        let Some(mut shard) = self.shard(lease.execution) else { return };
+        if shard.holders.get(&lease.execution).is_some_and(|holder| holder.lease == lease) {
+            shard.holders.remove(&lease.execution);
+        }
+    }
+
+    fn shard(&self, id: ExecutionId) -> Option<MutexGuard<'_, Shard>> {
+        self.shards.get(usize::from(id.partition().0)).map(lock)
+    }
+}
+
+impl Shard {
+    fn take_lease(&mut self, taken: Taken) {
+        match self.holders.get(&taken.execution) {
+            Some(holder) if holder.attempt == taken.attempt => holder.mail.put(taken),
+            _ => {
+                let [late, early] = &mut self.unheard;
+                if late.len() >= UNHEARD_MAX {
+                    std::mem::swap(late, early);
+                    late.clear();
+                }
+                late.insert(taken.execution, taken);
+            }
+        }
+    }
+}
+
+impl EndWait<'_> {
+    /// A future that is ready when the execution ends after this call.
+    pub(crate) fn ended(&self) -> tokio::sync::futures::Notified<'_> {
+        self.ended.notified()
+    }
+}
+
+impl Drop for EndWait<'_> {
+    fn drop(&mut self) {
+        let Some(mut shard) = self.waiters.shard(self.id) else { return };
+        if let Some(waiting) = shard.ends.get_mut(&self.id) {
+            waiting.count -= 1;
+            if waiting.count == 0 {
+                shard.ends.remove(&self.id);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks panics half-way through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use stint_core::LeaseToken;
+
+    use super::*;
+
+    fn event(id: ExecutionId, kind: EventKind, attempt: u32) -> Event {
+        Event { at: 0, kind, execution: Some(id), attempt }
+    }
+
+    fn lease(id: ExecutionId) -> LeaseRef {
+        LeaseRef { execution: id, epoch: 1, token: LeaseToken([1; 16]) }
+    }
+
+    #[tokio::test]
+    async fn an_end_wakes_who_registered_before_it() {
+        let waiters = Waiters::new();
+        let id = ExecutionId::fresh(0, PartitionId(3), 7);
+        let wait = waiters.wait_for_end(id);
+        let mut ended = std::pin::pin!(wait.ended());
+        ended.as_mut().enable();
+        waiters
+            .publish(PartitionId(3), &[event(id, EventKind::Leased, 1), event(id, EventKind::Completed, 1)]);
+        ended.await;
+        drop(wait);
+        assert!(waiters.shard(id).unwrap().ends.is_empty());
+    }
+
+    #[test]
+    fn a_stop_reaches_its_holder_whichever_comes_first() {
+        let waiters = Waiters::new();
+        let (early, late) =
+            (ExecutionId::fresh(0, PartitionId(1), 1), ExecutionId::fresh(0, PartitionId(1), 2));
+        let mail = Arc::new(Mail::default());
+        waiters.hold(lease(early), 1, &mail);
+        waiters.publish(PartitionId(1), &[event(early, EventKind::CancelRequested, 1)]);
+        waiters.publish(PartitionId(1), &[event(late, EventKind::Crashed, 2)]);
+        waiters.hold(lease(late), 2, &mail);
+        let kinds: Vec<_> = mail.take().into_iter().map(|taken| (taken.execution, taken.kind)).collect();
+        assert_eq!(kinds, [(early, EventKind::CancelRequested), (late, EventKind::Crashed)]);
+        waiters.let_go(lease(early));
+        waiters.publish(PartitionId(1), &[event(early, EventKind::Revoked, 1)]);
+        assert!(mail.take().is_empty());
+    }
+
+    #[test]
+    fn a_stop_of_an_earlier_attempt_does_not_reach_a_later_one() {
+        let waiters = Waiters::new();
+        let id = ExecutionId::fresh(0, PartitionId(1), 1);
+        let mail = Arc::new(Mail::default());
+        waiters.publish(PartitionId(1), &[event(id, EventKind::Crashed, 1)]);
+        waiters.hold(lease(id), 2, &mail);
+        assert!(mail.take().is_empty());
+    }
+}
