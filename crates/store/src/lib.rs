@@ -14,5 +14,6 @@ pub mod conformance;
 pub mod contract;
 pub mod embedded;
 pub mod memory;
+pub mod valkey;
 
 pub use contract::*;

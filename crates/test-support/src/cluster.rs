@@ -15,15 +15,20 @@ pub struct Cluster {
 impl Cluster {
     /// Starts `nodes` servers, joins them, and waits until every one of them says the cluster is up.
     pub fn start(flavour: Flavour, nodes: usize) -> Result<Self> {
+        Self::start_with(flavour, nodes, &[])
+    }
+
+    /// The same with further options for every server, such as `["--appendonly", "yes"]`.
+    pub fn start_with(flavour: Flavour, nodes: usize, args: &[&str]) -> Result<Self> {
         let mut servers = Vec::with_capacity(nodes);
         let mut bus_ports = Vec::with_capacity(nodes);
         for index in 0..nodes {
             // The bus port's default is the port + 10,000, which may be taken or not exist.
             let bus = free_port()?.to_string();
-            let server = Server::start_with(
-                flavour,
-                &["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "5000"],
-            )?;
+            let mut options =
+                vec!["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "5000"];
+            options.extend(args);
+            let server = Server::start_with(flavour, &options)?;
             let (first, end) = (index * SLOTS / nodes, (index + 1) * SLOTS / nodes);
             server.call(&format!("CLUSTER ADDSLOTSRANGE {first} {}", end - 1))?;
             // Unlike epochs from the start: otherwise the nodes first have to settle their collision.
