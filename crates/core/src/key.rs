@@ -79,6 +79,11 @@ pub fn lane(namespace: &str, lane: &str) -> Key {
 pub fn lane_home(namespace: &str, lane: &str) -> Key {
     key(Table::Live, b'h', &[namespace.as_bytes(), &[0], lane.as_bytes()])
 }
+/// Namespace and lane of a key of lane settings: `kind` is the first byte of [`lane`] or [`lane_home`].
+pub(crate) fn lane_name(kind: u8, key: &[u8]) -> Option<(&str, &str)> {
+    let (first, name) = key.split_first()?;
+    if *first == kind { std::str::from_utf8(name).ok()?.split_once('\0') } else { None }
+}
 /// A message to `peer`.
 pub fn outgoing(peer: PartitionId, sequence: u64) -> Key {
     key(Table::Live, b'o', &[&[peer.0], &sequence.to_be_bytes()])

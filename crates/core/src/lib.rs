@@ -10,6 +10,17 @@
 //! **Where to look next:** [`model`] says what things are; each file in `command/` says what one command does to
 //! them; [`Partition::put`] keeps every index.
 
+#![deny(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    clippy::float_arithmetic,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
+
 pub mod command;
 pub mod event;
 pub mod ids;

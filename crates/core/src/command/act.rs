@@ -67,7 +67,8 @@ fn reprioritise(context: &mut Context<'_>, mut execution: Execution, priority: i
     if execution.priority != priority {
         let settings = context.partition.lane(&execution.group.namespace, &execution.group.lane);
         // Its waiting so far stands; only the priority's share of the order moves.
-        execution.order += (Millis::from(execution.priority) - Millis::from(priority)) * settings.age_step();
+        let steps = Millis::from(execution.priority) - Millis::from(priority);
+        execution.order = execution.order.saturating_add(steps * settings.age_step());
         execution.priority = priority;
         context.put(execution, EventKind::PriorityChanged);
     }

@@ -37,8 +37,8 @@ impl ClaimFilter {
 /// Lease up to `max` of the best ready executions.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// 128 random bits, the proof of every lease of this claim. A claim that is repeated is answered with the leases it
-    /// was given.
+    /// 128 random bits, the proof of every lease of this claim, and what makes it the same claim when it is sent again:
+    /// then it is answered with the leases it was given. Each that asks for more in one partition needs its own.
     pub token: LeaseToken,
     /// Who claims.
     pub worker: Worker,
@@ -91,23 +91,26 @@ impl Claim {
             .filter
             .lanes
             .iter()
-            .flat_map(|lane| partition.ready_queue().in_lane(&self.filter.namespace, lane))
-            .filter(|(group, _)| self.filter.serves(group) && partition.starts(group))
-            .map(|(_, queue)| queue.iter())
+            .flat_map(|lane| partition.startable(&self.filter.namespace, lane))
+            .filter(|(group, _)| self.filter.serves(group))
+            .map(|(_, ready)| ready.iter())
             .collect();
         // One candidate of each queue at a time, so that the cost follows the groups and not the backlog.
         let mut heads: BTreeSet<(Millis, ExecutionId, usize)> = BTreeSet::new();
         for (index, queue) in queues.iter_mut().enumerate() {
-            heads.extend(queue.next().map(|(order, id)| (*order, *id, index)));
+            heads.extend(queue.next().map(|(order, id)| (order, id, index)));
         }
         let mut best = Vec::with_capacity(max.min(64));
         while best.len() < max
             && let Some((order, id, index)) = heads.pop_first()
             && order <= self.until
         {
-            best.push(id);
+            // A lane named twice offers its work twice, side by side.
+            if best.last() != Some(&id) {
+                best.push(id);
+            }
             let next = queues.get_mut(index).and_then(Iterator::next);
-            heads.extend(next.map(|(order, id)| (*order, *id, index)));
+            heads.extend(next.map(|(order, id)| (order, id, index)));
         }
         best
     }

@@ -139,9 +139,7 @@ impl<'a> Context<'a> {
 
     /// A lane's groups may be claimed now, or no longer.
     pub(super) fn touch_lane(&mut self, namespace: &str, lane: &str) {
-        let groups: Vec<_> =
-            self.partition.ready_queue().in_lane(namespace, lane).map(|(g, _)| g.clone()).collect();
-        for group in &groups {
+        for group in self.partition.groups_of(namespace, lane) {
             self.txn.touch(group);
         }
     }
@@ -159,12 +157,13 @@ impl<'a> Context<'a> {
         let tag = match &mut execution.fair {
             None => now,
             Some(fair) => {
-                let share = 1_000 / Millis::from(settings.weight(&fair.key));
+                let now_us = now.saturating_mul(1_000);
                 let last = self.partition.last_tag(&execution.group, &fair.key);
-                fair.tag = last.map_or(now, |last| now.max(last + share.max(1)));
-                fair.tag
+                let turn = last.map(|last| last.saturating_add(settings.turn_us(&fair.key)));
+                fair.tag = turn.map_or(now_us, |turn| now_us.max(turn));
+                fair.tag / 1_000
             }
         };
-        execution.order = tag - Millis::from(execution.priority) * settings.age_step();
+        execution.order = tag.saturating_sub(Millis::from(execution.priority) * settings.age_step());
     }
 }

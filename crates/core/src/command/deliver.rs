@@ -59,8 +59,12 @@ impl Deliver {
                 diverged = true;
                 break;
             }
-            let Message::Lane { namespace, lane, settings } = &link.message;
-            lane::copy(context, namespace, lane, settings);
+            match &link.message {
+                Message::Lane { namespace, lane, settings } => {
+                    lane::copy(context, namespace, lane, settings);
+                }
+                Message::Lanes { names } => lane::keep_only(context, self.from, names),
+            }
             chain.sequence = link.sequence;
             chain.id = link.id;
         }
@@ -93,10 +97,7 @@ impl Acknowledge {
         let same = self.answer.chain == before.chain;
         let gap =
             same && (self.answer.sequence < before.acknowledged || self.answer.sequence > before.sequence);
-        if self.answer.diverged && self.answer.chain <= before.chain
-            || gap
-            || self.answer.chain > before.chain
-        {
+        if self.answer.diverged || gap || self.answer.chain > before.chain {
             self.resync(context, &before);
         } else if same && self.answer.sequence > before.acknowledged {
             for sequence in before.acknowledged + 1..=self.answer.sequence {
@@ -116,7 +117,11 @@ impl Acknowledge {
         let chain = before.chain.max(self.answer.chain) + 1;
         let fresh = ChainTo { chain, ..ChainTo::default() };
         context.put_record(key::chain_to(self.peer), Some(Record::ChainTo(fresh)));
-        for (namespace, lane, settings) in context.partition.lane_homes() {
+        let homes = context.partition.lane_homes();
+        let homes: Vec<_> = homes.map(|(n, l, s)| (n.to_owned(), l.to_owned(), s.clone())).collect();
+        let names = homes.iter().map(|(namespace, lane, _)| (namespace.clone(), lane.clone())).collect();
+        send(context, self.peer, Message::Lanes { names }, self.id);
+        for (namespace, lane, settings) in homes {
             send(context, self.peer, Message::Lane { namespace, lane, settings }, self.id);
         }
     }

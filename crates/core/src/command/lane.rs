@@ -83,13 +83,30 @@ impl SetLane {
     }
 }
 
-/// Takes a lane's settings as this partition's own, unless it knows newer ones.
+/// Takes a lane's settings as this partition's own. What the home says last counts, whatever was known before: after a
+/// loss of writes its generations start again from lower ones.
 pub(super) fn copy(context: &mut Context<'_>, namespace: &str, lane: &str, settings: &LaneSettings) {
-    if context.partition.lane(namespace, lane).generation >= settings.generation {
+    if context.partition.lane(namespace, lane) == settings {
         return;
     }
     let record = Record::Lane(Box::new(settings.clone()));
     context.put_record(key::lane(namespace, lane), Some(record));
     context.touch_lane(namespace, lane);
     context.event_of_partition(EventKind::LaneChanged);
+}
+
+/// Forgets the settings of lanes that are at home in `home`, but for `names`.
+pub(super) fn keep_only(context: &mut Context<'_>, home: PartitionId, names: &[(String, String)]) {
+    let stale: Vec<(String, String)> = context
+        .partition
+        .lane_copies()
+        .filter(|(namespace, lane)| SetLane::home(namespace, lane) == home)
+        .map(|(namespace, lane)| (namespace.to_owned(), lane.to_owned()))
+        .filter(|name| !names.contains(name))
+        .collect();
+    for (namespace, lane) in stale {
+        context.put_record(key::lane(&namespace, &lane), None);
+        context.touch_lane(&namespace, &lane);
+        context.event_of_partition(EventKind::LaneChanged);
+    }
 }

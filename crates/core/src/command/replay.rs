@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::ending::{Ended, close_attempt};
+use super::submit::admit;
 use super::{Outcome, Refusal};
 use crate::event::EventKind;
 use crate::ids::ExecutionId;
@@ -31,6 +32,7 @@ impl Replay {
             return Err(Refusal::NotFinished(open.state()));
         }
         let mut execution = context.archived(Some(&self.namespace), self.id)?;
+        admit(context, &execution.group)?;
         self.drop_steps(context)?;
         let now = context.now();
         if let Some(ended) = execution.end.take() {

@@ -13,8 +13,7 @@ use crate::model::{
     Stored,
 };
 
-/// Different combinations of kind and requirements that may be ready in one lane of one partition at once: a claim looks
-/// at each.
+/// Different combinations of kind and requirements that may be open in one lane of one partition: a claim looks at each.
 pub const GROUPS_MAX: usize = 1_000;
 
 /// One execution to be.
@@ -96,7 +95,6 @@ impl Submission {
         if let Some(existing) = self.existing(context)? {
             return Ok(existing);
         }
-        self.admit(context)?;
         let now = context.now();
         let group = context.partition.shared_group(Group {
             namespace: self.namespace.clone(),
@@ -104,6 +102,7 @@ impl Submission {
             kind: self.kind.clone(),
             requires: self.requires.clone(),
         });
+        admit(context, &group)?;
         let due_at = self.due_at.or(self.delay_ms.map(|delay| now.saturating_add(delay)));
         let policy = context.partition.shared_policy(&self.policy);
         let mut execution = Execution::new(self.id, group, policy, self.priority, now, due_at);
@@ -137,26 +136,6 @@ impl Submission {
         Ok(None)
     }
 
-    /// Whether the lane takes it.
-    fn admit(&self, context: &Context<'_>) -> Result<(), Refusal> {
-        let settings = context.partition.lane(&self.namespace, &self.lane);
-        if settings.mode == LaneMode::Draining {
-            return Err(Refusal::LaneDraining { lane: self.lane.to_string() });
-        }
-        if let Some(max) = settings.max_length {
-            let here = context.partition.lane_length(&self.namespace, &self.lane);
-            if here.saturating_add(context.lane_length_elsewhere()) >= max {
-                return Err(Refusal::LaneFull { lane: self.lane.to_string(), length: max });
-            }
-        }
-        if context.partition.groups_in(&self.namespace, &self.lane) >= GROUPS_MAX
-            && !context.partition.has_group(&self.namespace, &self.lane, &self.kind, &self.requires)
-        {
-            return Err(Refusal::TooManyGroups { lane: self.lane.to_string(), max: GROUPS_MAX });
-        }
-        Ok(())
-    }
-
     fn put_cold(&self, context: &mut Context<'_>, now: Millis) {
         let (input, apart) = Stored::keep(&self.input);
         let spec = Spec {
@@ -180,6 +159,26 @@ impl Submission {
             context.put_cold(key::idempotency(hash), record.encode());
         }
     }
+}
+
+/// Whether the group's lane takes one more.
+pub(super) fn admit(context: &Context<'_>, group: &Group) -> Result<(), Refusal> {
+    let partition = &context.partition;
+    let settings = partition.lane(&group.namespace, &group.lane);
+    let lane = || group.lane.to_string();
+    if settings.mode == LaneMode::Draining {
+        return Err(Refusal::LaneDraining { lane: lane() });
+    }
+    if let Some(length) = settings.max_length {
+        let here = partition.lane_length(&group.namespace, &group.lane);
+        if here.saturating_add(context.lane_length_elsewhere()) >= length {
+            return Err(Refusal::LaneFull { lane: lane(), length });
+        }
+    }
+    if partition.groups_in(&group.namespace, &group.lane) >= GROUPS_MAX && !partition.has_group(group) {
+        return Err(Refusal::TooManyGroups { lane: lane(), max: GROUPS_MAX });
+    }
+    Ok(())
 }
 
 /// What became of an execution that was submitted before.

@@ -8,6 +8,9 @@ use crate::key::{self, Key};
 use crate::model::{Execution, LaneMode, State};
 use crate::partition::Partition;
 
+/// [`Reason::Worker`] counts no further: nobody needs the exact length of a long queue, and everybody waits meanwhile.
+pub const AHEAD_MAX: usize = 10_000;
+
 /// Explain one execution.
 #[derive(Clone, Debug)]
 pub struct Why {
@@ -38,7 +41,7 @@ pub enum Reason {
     Paused,
     /// A worker with a free slot: this many are before it in this partition.
     Worker {
-        /// Ready executions of its group that come first here.
+        /// Ready executions of its group that come first here; counted up to [`AHEAD_MAX`].
         ahead: usize,
     },
     /// Its worker is at it.
@@ -93,8 +96,7 @@ impl Why {
                 if lane_mode == LaneMode::Paused {
                     reasons.push(Reason::LanePaused);
                 }
-                let ahead =
-                    context.partition.ready_queue().ahead_of(&execution.group, execution.order, execution.id);
+                let ahead = context.partition.ahead_of(&execution, AHEAD_MAX);
                 reasons.push(Reason::Worker { ahead });
             }
             State::Running => {

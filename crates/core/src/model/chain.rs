@@ -20,6 +20,13 @@ pub enum Message {
         #[n(2)]
         settings: LaneSettings,
     },
+    /// The first of a new chain: all lanes whose settings the sender holds. Their settings follow.
+    #[n(1)]
+    Lanes {
+        /// Namespaces and names.
+        #[n(0)]
+        names: Vec<(String, String)>,
+    },
 }
 
 /// A message in its sender's outbox.

@@ -122,6 +122,10 @@ pub struct Transition {
     pub kind: EventKind,
 }
 
+/// Behind one pointer, because work that was never leased has none.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct History(Vec<Transition>);
+
 /// A worker as its leases know it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Worker {
@@ -187,8 +191,8 @@ pub struct Stop {
 pub struct Fair {
     /// The fairness key.
     pub key: Arc<str>,
-    /// Its start tag (start-time fair queueing), in ms.
-    pub tag: Millis,
+    /// Its start tag (start-time fair queueing), in microseconds since 1970, so that large weights still differ.
+    pub tag: i64,
 }
 
 /// How it ended.
@@ -251,7 +255,7 @@ pub struct Execution {
     pub end: Option<Box<End>>,
     /// When it last came to life, for the time-outs that count from there: submission or replay.
     pub revived_at: Option<Millis>,
-    history: Option<Box<Vec<Transition>>>,
+    history: Option<Box<History>>,
 }
 
 impl Execution {
@@ -291,7 +295,7 @@ impl Execution {
     /// Rebuilds one from its record.
     pub(crate) fn restored(mut self, state: State, history: Vec<Transition>) -> Self {
         self.state = state;
-        self.history = (!history.is_empty()).then(|| Box::new(history));
+        self.history = (!history.is_empty()).then(|| Box::new(History(history)));
         self
     }
 
@@ -302,7 +306,7 @@ impl Execution {
 
     /// Its last [`HISTORY_MAX`] transitions after its submission, oldest first.
     pub fn history(&self) -> &[Transition] {
-        self.history.as_deref().map_or(&[], Vec::as_slice)
+        self.history.as_deref().map_or(&[], |history| &history.0)
     }
 
     /// Makes a move if the table allows it, and says whether it did.
@@ -319,7 +323,7 @@ impl Execution {
 
     /// Notes a transition.
     pub fn note(&mut self, at: Millis, kind: EventKind) {
-        let history = self.history.get_or_insert_default();
+        let History(history) = &mut **self.history.get_or_insert_default();
         if history.len() >= HISTORY_MAX {
             history.remove(0);
         }

@@ -9,6 +9,12 @@ use crate::Millis;
 /// One step of priority is worth this much waiting, unless a lane says otherwise: 10 min.
 pub const AGE_STEP_MS: Millis = 10 * 60 * 1_000;
 
+/// Largest `age_step`: ten years. Larger ones would add nothing but overflow.
+pub const AGE_STEP_MAX_MS: Millis = 10 * 366 * 24 * 3_600 * 1_000;
+
+/// Largest weight of a fairness key.
+pub const WEIGHT_MAX: u32 = 1_000_000;
+
 /// Whether a lane takes and starts work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode)]
 #[cbor(index_only)]
@@ -49,12 +55,17 @@ pub struct LaneSettings {
 impl LaneSettings {
     /// What one step of priority is worth, in ms.
     pub fn age_step(&self) -> Millis {
-        self.age_step_ms.unwrap_or(AGE_STEP_MS)
+        self.age_step_ms.unwrap_or(AGE_STEP_MS).clamp(0, AGE_STEP_MAX_MS)
     }
 
-    /// The share of a fairness key, at least 1.
+    /// The share of a fairness key, 1 to [`WEIGHT_MAX`].
     pub fn weight(&self, fairness_key: &str) -> u32 {
-        self.weights.get(fairness_key).copied().unwrap_or(1).max(1)
+        self.weights.get(fairness_key).copied().unwrap_or(1).clamp(1, WEIGHT_MAX)
+    }
+
+    /// How far a key's turn moves with each of its executions: a second at weight 1, in microseconds.
+    pub(crate) fn turn_us(&self, fairness_key: &str) -> i64 {
+        1_000_000 / i64::from(self.weight(fairness_key))
     }
 }
 

@@ -20,7 +20,7 @@ pub use execution::{
 };
 pub use group::{Capabilities, Group, Requirement, RequirementError};
 pub use idempotency::{IdempotencyRecord, KEY_RETENTION_MS};
-pub use lane::{AGE_STEP_MS, LaneHome, LaneMode, LaneSettings};
+pub use lane::{AGE_STEP_MAX_MS, AGE_STEP_MS, LaneHome, LaneMode, LaneSettings, WEIGHT_MAX};
 pub use payload::{Hash, INLINE_MAX, Payload, Stored};
 pub use policy::{Backoff, BackoffKind, DEFAULT_POLICY, Policy, RETENTION_MS, Retry};
 pub use record::{ArchiveRecord, Record};

@@ -3,18 +3,25 @@
 //! One function, [`Partition::put`], maintains them all, so that they can't drift: a projection rebuilt from the
 //! records equals one kept through any history.
 
+mod lanes;
+mod policies;
 mod ready;
 mod running;
 mod timers;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::Millis;
 use crate::ids::{ExecutionId, LeaseToken, PartitionId};
 use crate::key::{self, Key, Table};
-use crate::model::{Execution, Group, LaneSettings, Policy, Record, Requirement, State};
-use ready::Ready;
+use crate::model::{Execution, Group, LaneSettings, Policy, Record};
+use lanes::Lanes;
+use policies::Policies;
+pub(crate) use ready::Ready;
 pub use ready::ReadyGroup;
 use running::Running;
 use timers::Timers;
@@ -31,25 +38,17 @@ pub struct Corrupt {
     pub reason: String,
 }
 
-/// Executions that wait, by lane.
-type LaneName = (Arc<str>, Arc<str>);
-
 /// A partition's live records in memory.
 #[derive(Debug)]
 pub struct Partition {
     id: PartitionId,
     executions: BTreeMap<ExecutionId, Box<Execution>>,
-    /// Everything that is not an execution; few.
-    others: BTreeMap<Key, Record>,
-    ready: Ready,
+    /// Everything that is not an execution, by its key's bytes; few.
+    others: BTreeMap<Bytes, Record>,
+    lanes: Lanes,
     timers: Timers,
     running: Running,
-    /// Tags of open executions by lane and fairness key.
-    fair: BTreeSet<(Arc<str>, Arc<str>, Arc<str>, Millis, ExecutionId)>,
-    /// Executions that wait (scheduled or ready) by lane.
-    waiting: BTreeMap<LaneName, u64>,
-    groups: BTreeSet<Arc<Group>>,
-    policies: BTreeSet<Arc<Policy>>,
+    policies: Policies,
     able_since: Millis,
     unset: LaneSettings,
 }
@@ -61,13 +60,10 @@ impl Partition {
             id,
             executions: BTreeMap::new(),
             others: BTreeMap::new(),
-            ready: Ready::default(),
+            lanes: Lanes::default(),
             timers: Timers::default(),
             running: Running::default(),
-            fair: BTreeSet::new(),
-            waiting: BTreeMap::new(),
-            groups: BTreeSet::new(),
-            policies: BTreeSet::new(),
+            policies: Policies::default(),
             able_since: 0,
             unset: LaneSettings::default(),
         }
@@ -91,17 +87,27 @@ impl Partition {
     /// Puts a record where another stood, and gives the other back. Undo is putting that one again.
     pub fn put(&mut self, key: &Key, record: Option<Record>) -> Option<Record> {
         match (key.bytes.first(), record) {
-            (Some(b'x'), Some(Record::Execution(execution))) => {
-                let before = self.take_execution(execution.id);
-                self.place_execution(execution);
-                before
-            }
-            (Some(b'x'), _) => {
+            (Some(b'x'), record) => {
                 let id = key.bytes.get(1..).and_then(|b| b.try_into().ok()).map(ExecutionId)?;
-                self.take_execution(id)
+                let execution = match record {
+                    Some(Record::Execution(execution)) => Some(execution),
+                    _ => None,
+                };
+                self.put_execution(id, execution).map(Record::Execution)
             }
-            (_, Some(record)) => self.others.insert(key.clone(), record),
-            (_, None) => self.others.remove(key),
+            (_, record) => {
+                if let Some((namespace, lane)) = key::lane_name(b'l', &key.bytes) {
+                    let settings = match &record {
+                        Some(Record::Lane(settings)) => Some(&**settings),
+                        _ => None,
+                    };
+                    self.lanes.set(namespace, lane, settings);
+                }
+                match record {
+                    Some(record) => self.others.insert(key.bytes.clone(), record),
+                    None => self.others.remove(&key.bytes),
+                }
+            }
         }
     }
 
@@ -111,14 +117,17 @@ impl Partition {
             let id = key.bytes.get(1..).and_then(|b| b.try_into().ok()).map(ExecutionId)?;
             return self.executions.get(&id).map(|e| crate::model::ArchiveRecord::encode(e));
         }
-        self.others.get(key).map(Record::encode)
+        self.others.get(&key.bytes).map(Record::encode)
     }
 
-    /// Every live record, in key order: what a rebuilt projection would be loaded from.
+    /// Every live record: what a rebuilt projection would be loaded from. Executions come first, in the order of ids.
     pub fn records(&self) -> impl Iterator<Item = (Key, Vec<u8>)> {
         let executions = self.executions.values();
         let executions = executions.map(|e| (key::execution(e.id), crate::model::ArchiveRecord::encode(e)));
-        executions.chain(self.others.iter().map(|(key, record)| (key.clone(), record.encode())))
+        let others = self.others.iter();
+        executions.chain(
+            others.map(|(bytes, record)| (Key { table: Table::Live, bytes: bytes.clone() }, record.encode())),
+        )
     }
 
     /// An open execution.
@@ -138,25 +147,22 @@ impl Partition {
 
     /// This partition's copy of a lane's settings; the defaults if it has none.
     pub fn lane(&self, namespace: &str, lane: &str) -> &LaneSettings {
-        match self.others.get(&key::lane(namespace, lane)) {
-            Some(Record::Lane(settings)) => settings,
-            _ => &self.unset,
-        }
+        self.lanes.settings(namespace, lane).unwrap_or(&self.unset)
     }
 
     /// Records that are not executions, whose key begins with `kind`.
-    pub(crate) fn others(&self, kind: u8) -> impl Iterator<Item = (&Key, &Record)> {
-        self.others.iter().filter(move |(key, _)| key.bytes.first() == Some(&kind))
+    pub(crate) fn others(&self, kind: u8) -> impl Iterator<Item = (&Bytes, &Record)> {
+        self.others.range::<[u8], _>((Included(&[kind][..]), Excluded(&[kind + 1][..])))
     }
 
     /// One record that is not an execution.
     pub(crate) fn other(&self, key: &Key) -> Option<&Record> {
-        self.others.get(key)
+        self.others.get(&key.bytes)
     }
 
     /// Messages under way, by peer and in the order of their chains.
     pub fn outgoing(&self) -> impl Iterator<Item = (PartitionId, &crate::model::Link)> {
-        self.others(b'o').filter_map(|(key, record)| match (key.bytes.get(1), record) {
+        self.others(b'o').filter_map(|(key, record)| match (key.get(1), record) {
             (Some(peer), Record::Link(link)) => Some((PartitionId(*peer), &**link)),
             _ => None,
         })
@@ -164,44 +170,52 @@ impl Partition {
 
     /// Executions that wait (scheduled or ready) in a lane here.
     pub fn lane_length(&self, namespace: &str, lane: &str) -> u64 {
-        self.waiting.get(&(Arc::from(namespace), Arc::from(lane))).copied().unwrap_or(0)
+        self.lanes.waiting(namespace, lane)
     }
 
     /// Lanes that hold waiting work here, with how much.
     pub fn lanes(&self) -> impl Iterator<Item = (&str, &str, u64)> {
-        self.waiting.iter().map(|((namespace, lane), count)| (&**namespace, &**lane, *count))
+        self.lanes.all_waiting()
     }
 
     /// The last tag of a fairness key among open executions of the group's lane.
-    pub(crate) fn last_tag(&self, group: &Group, fairness_key: &str) -> Option<Millis> {
-        let bound = |tag, id| {
-            (group.namespace.clone(), group.lane.clone(), Arc::from(fairness_key), tag, ExecutionId(id))
-        };
-        self.fair.range(bound(Millis::MIN, [0; 16])..=bound(Millis::MAX, [255; 16])).next_back().map(|t| t.3)
+    pub(crate) fn last_tag(&self, group: &Group, fairness_key: &str) -> Option<i64> {
+        self.lanes.last_tag(group, fairness_key)
     }
 
-    /// Different groups of ready work in a lane.
+    /// Different groups with open executions in a lane.
     pub(crate) fn groups_in(&self, namespace: &str, lane: &str) -> usize {
-        self.ready.in_lane(namespace, lane).count()
+        self.lanes.groups(namespace, lane)
     }
 
     /// All groups that have ready work, with how much and the best order; paused lanes are left out.
     pub fn ready(&self) -> impl Iterator<Item = ReadyGroup> {
-        self.ready.all().filter(|ready| self.starts(&ready.group))
+        self.lanes.offers()
     }
 
     /// One group's ready work; none if its lane is paused.
     pub fn ready_in(&self, group: &Arc<Group>) -> Option<ReadyGroup> {
-        self.ready.one(group).filter(|ready| self.starts(&ready.group))
+        self.lanes.offer(group)
     }
 
-    pub(crate) fn ready_queue(&self) -> &Ready {
-        &self.ready
+    /// All groups of a lane, whether or not it starts work.
+    pub(crate) fn groups_of(&self, namespace: &str, lane: &str) -> impl Iterator<Item = &Arc<Group>> {
+        self.lanes.in_lane(namespace, lane).map(|(group, _)| group)
     }
 
-    /// Whether the group's lane starts work.
-    pub(crate) fn starts(&self, group: &Group) -> bool {
-        self.lane(&group.namespace, &group.lane).mode != crate::model::LaneMode::Paused
+    /// All groups of a lane with their ready work; none if it is paused.
+    pub(crate) fn startable(
+        &self,
+        namespace: &str,
+        lane: &str,
+    ) -> impl Iterator<Item = (&Arc<Group>, &Ready)> {
+        self.lanes.startable(namespace, lane)
+    }
+
+    /// How many of its group come before an execution; counts no further than `most`.
+    pub(crate) fn ahead_of(&self, execution: &Execution, most: usize) -> usize {
+        let ready = self.lanes.ready(&execution.group);
+        ready.map_or(0, |ready| ready.ahead_of(execution.order, execution.id, most))
     }
 
     /// Running executions whose lease carries this token.
@@ -239,105 +253,55 @@ impl Partition {
         self.able_since
     }
 
-    /// The group equal to `group` that this partition already holds, so that executions share one.
+    /// The group equal to `group` that open executions already share, or `group`.
     pub(crate) fn shared_group(&self, group: Group) -> Arc<Group> {
-        self.groups.get(&group).cloned().unwrap_or_else(|| Arc::new(group))
+        self.lanes.shared(&group).cloned().unwrap_or_else(|| Arc::new(group))
     }
 
-    /// The policy equal to `policy` that this partition already holds.
+    /// Whether open executions have this very group.
+    pub(crate) fn has_group(&self, group: &Group) -> bool {
+        self.lanes.shared(group).is_some()
+    }
+
+    /// The policy equal to `policy` that executions already share, or a new one.
     pub(crate) fn shared_policy(&self, policy: &Policy) -> Arc<Policy> {
-        self.policies.get(policy).cloned().unwrap_or_else(|| Arc::new(policy.clone()))
-    }
-
-    /// Whether this very group has ready work.
-    pub(crate) fn has_group(
-        &self,
-        namespace: &Arc<str>,
-        lane: &Arc<str>,
-        kind: &Arc<str>,
-        requires: &[Requirement],
-    ) -> bool {
-        let group = Group {
-            namespace: namespace.clone(),
-            lane: lane.clone(),
-            kind: kind.clone(),
-            requires: requires.to_vec(),
-        };
-        self.ready.one(&Arc::new(group)).is_some()
+        self.policies.shared(policy).cloned().unwrap_or_else(|| Arc::new(policy.clone()))
     }
 
     /// Settings of the lanes that are at home here.
-    pub(crate) fn lane_homes(&self) -> Vec<(String, String, LaneSettings)> {
-        self.others(b'h')
-            .filter_map(|(key, record)| match record {
-                Record::LaneHome(home) => {
-                    let name = std::str::from_utf8(key.bytes.get(1..)?).ok()?;
-                    let (namespace, lane) = name.split_once('\0')?;
-                    Some((namespace.to_owned(), lane.to_owned(), home.settings.clone()))
-                }
-                _ => None,
-            })
-            .collect()
-    }
-
-    fn take_execution(&mut self, id: ExecutionId) -> Option<Record> {
-        let execution = self.executions.remove(&id)?;
-        self.timers.remove(execution.next_due(self.able_since), id);
-        self.running.remove(&execution);
-        if let Some(fair) = &execution.fair {
-            self.fair.remove(&fair_entry(&execution, &fair.key, fair.tag));
-        }
-        if is_ready(&execution) {
-            self.ready.remove(&execution.group, execution.order, id);
-        }
-        if is_waiting(&execution) {
-            let lane = (execution.group.namespace.clone(), execution.group.lane.clone());
-            if let Some(count) = self.waiting.get_mut(&lane) {
-                *count -= 1;
-                if *count == 0 {
-                    self.waiting.remove(&lane);
-                }
+    pub(crate) fn lane_homes(&self) -> impl Iterator<Item = (&str, &str, &LaneSettings)> {
+        self.others(b'h').filter_map(|(key, record)| match record {
+            Record::LaneHome(home) => {
+                key::lane_name(b'h', key).map(|(namespace, lane)| (namespace, lane, &home.settings))
             }
-        }
-        Some(Record::Execution(execution))
+            _ => None,
+        })
     }
 
-    fn place_execution(&mut self, mut execution: Box<Execution>) {
-        self.share(&mut execution);
-        let id = execution.id;
-        self.timers.insert(execution.next_due(self.able_since), id);
-        self.running.insert(&execution);
-        if let Some(fair) = &execution.fair {
-            self.fair.insert(fair_entry(&execution, &fair.key, fair.tag));
-        }
-        if is_ready(&execution) {
-            self.ready.insert(&execution.group, execution.order, id);
-        }
-        if is_waiting(&execution) {
-            let lane = (execution.group.namespace.clone(), execution.group.lane.clone());
-            *self.waiting.entry(lane).or_default() += 1;
-        }
-        self.executions.insert(id, execution);
+    /// Lanes of which this partition holds a copy of the settings.
+    pub(crate) fn lane_copies(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.others(b'l').filter_map(|(key, _)| key::lane_name(b'l', key))
     }
 
-    /// Lets equal groups and policies stand in memory once.
-    fn share(&mut self, execution: &mut Execution) {
-        /// Beyond this many different ones nothing is gained by sharing, and forgetting is simple.
-        const SHARED_MAX: usize = 10_000;
-        if self.groups.len() > SHARED_MAX {
-            self.groups.clear();
+    fn put_execution(&mut self, id: ExecutionId, after: Option<Box<Execution>>) -> Option<Box<Execution>> {
+        let before = self.executions.remove(&id);
+        let mut emptied = false;
+        if let Some(before) = &before {
+            self.timers.remove(before.next_due(self.able_since), id);
+            self.running.remove(before);
+            emptied = self.lanes.remove(before);
         }
-        if self.policies.len() > SHARED_MAX {
-            self.policies.clear();
+        if let Some(mut after) = after {
+            self.policies.share(&mut after.policy);
+            self.lanes.insert(&mut after);
+            self.timers.insert(after.next_due(self.able_since), id);
+            self.running.insert(&after);
+            self.executions.insert(id, after);
         }
-        match self.groups.get(&execution.group) {
-            Some(shared) => execution.group = shared.clone(),
-            None => _ = self.groups.insert(execution.group.clone()),
+        if let Some(before) = before.as_deref().filter(|_| emptied) {
+            self.lanes.tidy(&before.group);
         }
-        match self.policies.get(&execution.policy) {
-            Some(shared) => execution.policy = shared.clone(),
-            None => _ = self.policies.insert(execution.policy.clone()),
-        }
+        before
     }
 }
 
@@ -347,27 +311,9 @@ impl PartialEq for Partition {
         self.id == other.id
             && self.executions == other.executions
             && self.others == other.others
-            && self.ready == other.ready
+            && self.lanes == other.lanes
             && self.timers == other.timers
             && self.running == other.running
-            && self.fair == other.fair
-            && self.waiting == other.waiting
             && self.able_since == other.able_since
     }
-}
-
-fn is_ready(execution: &Execution) -> bool {
-    execution.state() == State::Ready && !execution.paused
-}
-
-fn is_waiting(execution: &Execution) -> bool {
-    matches!(execution.state(), State::Scheduled | State::Ready)
-}
-
-fn fair_entry(
-    execution: &Execution,
-    fairness_key: &Arc<str>,
-    tag: Millis,
-) -> (Arc<str>, Arc<str>, Arc<str>, Millis, ExecutionId) {
-    (execution.group.namespace.clone(), execution.group.lane.clone(), fairness_key.clone(), tag, execution.id)
 }
