@@ -67,6 +67,8 @@ pub struct Grant {
     pub submitted_at: Millis,
     /// When its life ends.
     pub deadline: Option<Millis>,
+    /// How long this attempt may take.
+    pub attempt_timeout_ms: Option<Millis>,
     /// Whether there may be journaled steps.
     pub journal: bool,
 }
@@ -143,6 +145,7 @@ fn grant(execution: &Execution) -> Option<Grant> {
         priority: execution.priority,
         submitted_at: execution.submitted_at,
         deadline: execution.deadline(),
+        attempt_timeout_ms: execution.policy.attempt_timeout_ms,
         journal: execution.epoch > 1,
     })
 }
