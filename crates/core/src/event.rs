@@ -71,7 +71,44 @@ pub enum EventKind {
     WritesLost,
 }
 
+/// Every kind, each at the index that is its code.
+const KINDS: [EventKind; 20] = {
+    use EventKind::*;
+    [
+        Submitted,
+        Ready,
+        Leased,
+        Released,
+        Crashed,
+        AttemptFailed,
+        AttemptTimedOut,
+        Revoked,
+        CancelRequested,
+        Paused,
+        Resumed,
+        PriorityChanged,
+        Replayed,
+        Completed,
+        Failed,
+        Cancelled,
+        Expired,
+        Trimmed,
+        LaneChanged,
+        WritesLost,
+    ]
+};
+
 impl EventKind {
+    /// Its number in records.
+    pub(crate) fn code(self) -> i64 {
+        self as i64
+    }
+
+    /// The kind of that number, if this build knows it.
+    pub(crate) fn from_code(code: i64) -> Option<Self> {
+        KINDS.get(usize::try_from(code).ok()?).copied()
+    }
+
     /// The event's name in the API, in snake_case.
     pub fn name(self) -> &'static str {
         match self {
@@ -178,6 +215,17 @@ pub fn decode_log(bytes: &[u8]) -> Result<Vec<Event>, minicbor::decode::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_are_the_numbers_of_the_encoding() {
+        for (code, kind) in KINDS.into_iter().enumerate() {
+            assert_eq!(kind.code(), code as i64);
+            assert_eq!(EventKind::from_code(code as i64), Some(kind));
+            assert_eq!(minicbor::to_vec(kind).unwrap(), minicbor::to_vec(code as u64).unwrap());
+        }
+        assert_eq!(EventKind::from_code(KINDS.len() as i64), None);
+        assert_eq!(EventKind::from_code(-1), None);
+    }
 
     #[test]
     fn a_log_reads_back() {

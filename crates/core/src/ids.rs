@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::{Encoding, Specification};
+use minicbor::{Decode, Encode};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::PARTITIONS;
@@ -79,8 +80,9 @@ impl FromStr for ExecutionId {
 }
 
 /// 128 random bits that prove a lease; never shown in logs, lists or errors.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LeaseToken(pub [u8; 16]);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct LeaseToken(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
 
 impl LeaseToken {
     /// Compares in a time that does not depend on where the difference is.

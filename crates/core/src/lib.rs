@@ -29,6 +29,12 @@ pub mod model;
 mod partition;
 mod txn;
 
+#[cfg(test)]
+extern crate self as stint_core;
+#[cfg(test)]
+#[path = "../tests/bed/mod.rs"]
+mod bed;
+
 pub use command::{Command, Outcome, Refusal, execute};
 pub use event::{Event, EventKind};
 pub use ids::{ExecutionId, LeaseRef, LeaseToken, PartitionId};

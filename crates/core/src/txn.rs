@@ -49,6 +49,13 @@ pub struct Write {
     pub value: Option<Bytes>,
 }
 
+/// What a live record and its key mostly take: they are encoded only when the batch closes.
+const LIVE_BYTES: usize = 128;
+
+fn weight(key: &Key, value: &Option<Bytes>) -> usize {
+    key.bytes.len() + value.as_ref().map_or(0, Bytes::len)
+}
+
 /// How far a Txn had come; see [`Txn::mark`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
@@ -71,6 +78,7 @@ pub struct Txn {
     /// Cold and ordered keys in the order they were put, with what this Txn had there before.
     cold_before: Vec<(Key, Option<Option<Bytes>>)>,
     cold: BTreeMap<Key, Option<Bytes>>,
+    cold_bytes: usize,
     absent: Vec<Key>,
     events: Vec<Event>,
     ready: Vec<Arc<Group>>,
@@ -87,9 +95,9 @@ impl Txn {
         self.live.len() + self.cold.len()
     }
 
-    /// Bytes of cold values so far, which is most of what a batch weighs.
+    /// Bytes so far, nearly: cold keys and values as they are, live records at what they mostly take.
     pub fn bytes(&self) -> usize {
-        self.cold.values().flatten().map(Bytes::len).sum()
+        self.cold_bytes + self.live.len() * LIVE_BYTES
     }
 
     /// What happened, in order.
@@ -120,7 +128,7 @@ impl Txn {
         self.cold.iter()
     }
 
-    /// Every key's final value, each key once; a live key that stands as it did is left out.
+    /// Every key's final value, each key once; a live key that came and went within this Txn is left out.
     pub fn writes(&self, partition: &Partition) -> Vec<Write> {
         let mut first: BTreeMap<&Key, &Option<Record>> = BTreeMap::new();
         for (key, before) in &self.live {
@@ -162,6 +170,9 @@ impl Txn {
         }
         while self.cold_before.len() > mark.cold {
             if let Some((key, before)) = self.cold_before.pop() {
+                let after = self.cold.get(&key);
+                self.cold_bytes -= after.map_or(0, |value| weight(&key, value));
+                self.cold_bytes += before.as_ref().map_or(0, |value| weight(&key, value));
                 match before {
                     Some(value) => self.cold.insert(key, value),
                     None => self.cold.remove(&key),
@@ -181,7 +192,9 @@ impl Txn {
 
     pub(crate) fn put_cold(&mut self, key: Key, value: Option<Bytes>) {
         debug_assert_ne!(key.table, Table::Live);
+        self.cold_bytes += weight(&key, &value);
         let before = self.cold.insert(key.clone(), value);
+        self.cold_bytes -= before.as_ref().map_or(0, |value| weight(&key, value));
         self.cold_before.push((key, before));
     }
 

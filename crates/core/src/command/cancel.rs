@@ -28,7 +28,7 @@ impl Cancel {
         if partition.execution(self.id).is_some() { Vec::new() } else { vec![key::archive(self.id)] }
     }
 
-    /// Cancelling twice is fine; cancelling what has ended otherwise says so.
+    /// Cancelling twice is fine, and may shorten the grace, never prolong it; cancelling what has ended otherwise says so.
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
         let Some(mut execution) = context.open(&self.namespace, self.id) else {
             let ended = context.archived(Some(&self.namespace), self.id)?.state();
@@ -45,12 +45,10 @@ impl Cancel {
             end(context, execution, Move::Cancel, ended, None)?;
             return Ok(Outcome::Acted(self.id, State::Cancelled));
         }
-        if execution.stop.is_none() {
-            execution.stop = Some(Box::new(Stop {
-                reason: StopReason::Cancel,
-                message: self.reason.clone(),
-                until: context.now().saturating_add(self.grace_ms.max(0)),
-            }));
+        let until = context.now().saturating_add(self.grace_ms.max(0));
+        if execution.stop.as_deref().is_none_or(|stop| stop.until > until) {
+            let message = self.reason.clone().or(execution.stop.and_then(|stop| stop.message));
+            execution.stop = Some(Box::new(Stop { reason: StopReason::Cancel, message, until }));
             context.put(execution, EventKind::CancelRequested);
         }
         Ok(Outcome::Acted(self.id, State::Running))

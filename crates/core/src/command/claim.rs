@@ -166,7 +166,7 @@ impl UnlistedLeases {
             let Some(execution) = context.partition.execution(id).cloned() else { continue };
             if !self.listed.iter().any(|lease| lease.execution == id && execution.leased_as(lease).is_some())
             {
-                super::release::give_back(context, execution, EventKind::Released)?;
+                super::release::give_back(context, execution, None)?;
             }
         }
         Ok(Outcome::Done)

@@ -41,6 +41,12 @@ impl<'a> Context<'a> {
         Ok(execution.clone())
     }
 
+    /// Whether this lease runs.
+    pub(super) fn check_lease(&self, lease: &LeaseRef) -> Result<(), Refusal> {
+        let execution = self.partition.execution(lease.execution).ok_or(Refusal::LeaseLost)?;
+        execution.leased_as(lease).map(|_| ()).ok_or(Refusal::LeaseLost)
+    }
+
     /// An open execution of this namespace, to be changed.
     pub(super) fn open(&self, namespace: &str, id: ExecutionId) -> Option<Execution> {
         self.partition.execution(id).filter(|e| &*e.group.namespace == namespace).cloned()

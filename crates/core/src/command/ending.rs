@@ -4,12 +4,16 @@ use super::context::Context;
 use super::{Outcome, Refusal};
 use crate::Millis;
 use crate::event::EventKind;
-use crate::ids::LeaseRef;
+use crate::ids::{LeaseRef, LeaseToken};
 use crate::key::{self, Key};
 use crate::model::{
-    ArchiveRecord, Attempt, AttemptOutcome, End, ErrorInfo, Execution, Hash, Move, Payload, State, Stored,
+    ArchiveRecord, Attempt, AttemptOutcome, End, ErrorInfo, Execution, Hash, LastWord, Move, Payload, State,
+    Stored,
 };
 use crate::partition::Partition;
+
+/// Attempts kept of one execution, the latest: it may be revoked and replayed without end.
+const ATTEMPTS_MAX: u32 = 1_000;
 
 /// How an attempt ended, and why.
 pub(super) struct Ended {
@@ -32,21 +36,27 @@ pub(super) fn archive_if_ended(partition: &Partition, lease: &LeaseRef) -> Vec<K
     }
 }
 
-/// The answer to a worker whose execution has ended: the same as before if it says the same, under the same lease.
+/// The answer to a worker that holds no lease any more: the same as before if it says the same, under the same lease.
 pub(super) fn repeated(context: &Context<'_>, lease: &LeaseRef, body: Hash) -> Result<Outcome, Refusal> {
-    if context.partition.execution(lease.execution).is_some() {
-        return Err(Refusal::LeaseLost);
-    }
-    let ended = match context.archived(None, lease.execution) {
-        Err(Refusal::NotFound(_)) => return Err(Refusal::LeaseLost),
-        other => other?,
+    let said = match context.partition.execution(lease.execution) {
+        Some(open) => open.said_under(lease),
+        None => match context.archived(None, lease.execution) {
+            Err(Refusal::NotFound(_)) => None,
+            other => other?.said_under(lease),
+        },
     };
-    let last = ended.lease.as_deref().is_some_and(|held| held.token.matches(&lease.token));
-    let said = ended.end.as_deref().and_then(|end| end.body);
-    match (last && ended.epoch == lease.epoch, said) {
-        (true, Some(said)) if said == body => Ok(Outcome::Ended(ended.state())),
-        (true, Some(_)) => Err(Refusal::AlreadyCompleted),
-        _ => Err(Refusal::LeaseLost),
+    match said {
+        Some((said, state)) if said == body => Ok(Outcome::Ended(state)),
+        Some(_) => Err(Refusal::AlreadyCompleted),
+        None => Err(Refusal::LeaseLost),
+    }
+}
+
+/// Keeps in mind what a worker said under the lease it gives up.
+pub(super) fn remember(execution: &mut Execution, token: Option<LeaseToken>, body: Option<Hash>) {
+    if let (Some(token), Some(body)) = (token, body) {
+        let (epoch, state) = (execution.epoch, execution.state());
+        execution.last_word = Some(Box::new(LastWord { epoch, token, body, state }));
     }
 }
 
@@ -107,6 +117,14 @@ pub(super) fn close_attempt(
         error: ended.error,
     };
     context.put_cold(key::attempt(execution.id, execution.attempt), attempt.encode());
+    if let Some(oldest) = execution.attempt.checked_sub(ATTEMPTS_MAX).filter(|oldest| *oldest > 0) {
+        context.delete_cold(key::attempt(execution.id, oldest));
+    }
+}
+
+/// The oldest attempt of which there may be a record.
+pub(super) fn oldest_attempt(execution: &Execution) -> u32 {
+    execution.attempt.saturating_sub(ATTEMPTS_MAX).saturating_add(1).max(1)
 }
 
 /// After a failed attempt: another one at once, later, or none.
@@ -132,14 +150,16 @@ pub(super) fn fail_attempt(
     };
     let wait = retry_after_ms.unwrap_or_else(|| policy.retry.backoff.wait(execution.id, execution.failures));
     let now = context.now();
+    let (token, body) = (execution.lease.as_deref().map(|lease| lease.token), ended.body);
     close_attempt(context, &mut execution, ended, now);
     if wait > 0 {
         context.step(&mut execution, Move::Later)?;
-        execution.due_at = context.now().saturating_add(wait);
+        execution.due_at = now.saturating_add(wait);
     } else {
         context.step(&mut execution, Move::Again)?;
         context.enqueue(&mut execution);
     }
+    remember(&mut execution, token, body);
     let state = execution.state();
     context.put(execution, kind);
     Ok(Outcome::Ended(state))

@@ -105,6 +105,7 @@ impl Command {
             Self::Submit(c) => c.cold_keys(),
             Self::Complete(c) => c.cold_keys(partition),
             Self::Fail(c) => c.cold_keys(partition),
+            Self::Release(c) => c.cold_keys(partition),
             Self::BeginStep(c) => c.cold_keys(),
             Self::RecordStep(c) => c.cold_keys(),
             Self::Cancel(c) => c.cold_keys(partition),

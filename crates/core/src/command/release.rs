@@ -1,11 +1,13 @@
 //! Releasing: a lease given back unused costs no attempt.
 
 use super::context::Context;
-use super::ending::{Ended, end};
+use super::ending::{Ended, archive_if_ended, end, remember, repeated};
 use super::{Outcome, Refusal};
 use crate::event::EventKind;
 use crate::ids::LeaseRef;
-use crate::model::{AttemptOutcome, Execution, Move};
+use crate::key::Key;
+use crate::model::{AttemptOutcome, Execution, Hash, Move};
+use crate::partition::Partition;
 
 /// Give a lease back unused.
 #[derive(Clone, Debug)]
@@ -14,27 +16,38 @@ pub struct Release {
     pub lease: LeaseRef,
 }
 
+/// What a release says, where other words have the hash of their body.
+const RELEASED: Hash = *b"released, unused";
+
 impl Release {
+    pub(super) fn cold_keys(&self, partition: &Partition) -> Vec<Key> {
+        archive_if_ended(partition, &self.lease)
+    }
+
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
-        let execution = context.leased(&self.lease)?;
-        give_back(context, execution, EventKind::Released)
+        match context.leased(&self.lease) {
+            Ok(execution) => give_back(context, execution, Some(RELEASED)),
+            Err(_) => repeated(context, &self.lease, RELEASED),
+        }
     }
 }
 
-/// Puts leased work back to its old place, as if it had never been leased but for its epoch.
+/// Puts leased work back to its old place, as if it had never been leased but for its epoch. `body` is what its worker
+/// said, if it spoke.
 pub(super) fn give_back(
     context: &mut Context<'_>,
     mut execution: Execution,
-    kind: EventKind,
+    body: Option<Hash>,
 ) -> Result<Outcome, Refusal> {
     if execution.stop.is_some() {
         let ended = Ended::own(AttemptOutcome::Cancelled, "cancelled", "asked to stop, and given back");
-        return end(context, execution, Move::Cancel, ended, None);
+        return end(context, execution, Move::Cancel, Ended { body, ..ended }, None);
     }
     context.step(&mut execution, Move::GiveBack)?;
     execution.attempt -= 1;
-    execution.lease = None;
+    let token = execution.lease.take().map(|lease| lease.token);
+    remember(&mut execution, token, body);
     let state = execution.state();
-    context.put(execution, kind);
+    context.put(execution, EventKind::Released);
     Ok(Outcome::Ended(state))
 }

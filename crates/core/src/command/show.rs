@@ -60,8 +60,10 @@ impl Show {
             None => context.archived(namespace, self.id)?,
         };
         let spec = context.decode::<Spec>(&key::spec(self.id))?.unwrap_or_default();
-        let first = execution.attempt.saturating_sub(ATTEMPTS_SHOWN_MAX).max(1);
-        let attempts = (first..=execution.attempt)
+        // The attempt under way, or the one that ended the execution, stands in the execution itself.
+        let kept = execution.attempt - u32::from(execution.lease.is_some());
+        let first = kept.saturating_sub(ATTEMPTS_SHOWN_MAX) + 1;
+        let attempts = (first..=kept)
             .map(|attempt| context.decode::<Attempt>(&key::attempt(self.id, attempt)))
             .collect::<Vec<_>>();
         // All that are missing are asked for together.

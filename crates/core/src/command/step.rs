@@ -20,9 +20,9 @@ impl BeginStep {
         vec![key::step(self.lease.execution, &self.key)]
     }
 
-    /// `Run`, also when asked twice in one epoch; `Unknown` to the first who asks in a later epoch while no result came.
+    /// `Run` to the epoch that begins it; `Unknown` to a later one while no result came; the same if asked again.
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
-        context.leased(&self.lease)?;
+        context.check_lease(&self.lease)?;
         let at = key::step(self.lease.execution, &self.key);
         let epoch = self.lease.epoch;
         let (record, outcome) = match context.decode::<StepRecord>(&at)? {
@@ -30,8 +30,11 @@ impl BeginStep {
             Some(StepRecord { result: Some(result), .. }) => {
                 return Ok(Outcome::Step(StepOutcome::Result(result)));
             }
-            Some(record) if record.epoch == epoch => return Ok(Outcome::Step(StepOutcome::Run)),
-            Some(record) => (StepRecord { epoch, ..record }, StepOutcome::Unknown),
+            Some(record) if record.epoch == epoch => {
+                let unknown = record.unknown == Some(true);
+                return Ok(Outcome::Step(if unknown { StepOutcome::Unknown } else { StepOutcome::Run }));
+            }
+            Some(record) => (StepRecord { epoch, unknown: Some(true), ..record }, StepOutcome::Unknown),
         };
         context.put_cold(at, record.encode());
         Ok(Outcome::Step(outcome))
@@ -55,7 +58,7 @@ impl RecordStep {
     }
 
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
-        context.leased(&self.lease)?;
+        context.check_lease(&self.lease)?;
         let at = key::step(self.lease.execution, &self.key);
         let hash = self.output.hash();
         let mut record = match context.decode::<StepRecord>(&at)? {

@@ -194,3 +194,181 @@ fn found(context: &Context<'_>, id: ExecutionId) -> Result<Submitted, Refusal> {
         Err(refusal) => Err(refusal),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PartitionId;
+    use crate::bed::{Bed, json, policy, requires};
+    use crate::command::{Command, LaneChange};
+    use crate::model::{KEY_RETENTION_MS, RETENTION_MS};
+
+    const KEY: NameHash = [7; 16];
+
+    #[test]
+    fn work_is_ready_at_once_or_scheduled_until_its_time() {
+        let mut bed = Bed::new();
+        let now = bed.now;
+        let states = [
+            (None, None, State::Ready),
+            (Some(now), None, State::Ready),
+            (Some(now - 1), None, State::Ready),
+            (Some(now + 1), None, State::Scheduled),
+            (None, Some(0), State::Ready),
+            (None, Some(5), State::Scheduled),
+        ];
+        for (due_at, delay_ms, state) in states {
+            let submitted = bed.try_submit(|s| (s.due_at, s.delay_ms) = (due_at, delay_ms)).unwrap();
+            assert_eq!((submitted.state, submitted.existed), (state, false));
+        }
+        bed.pass(4);
+        assert_eq!(bed.partition.ready().map(|r| r.count).sum::<usize>(), 5);
+        bed.pass(1);
+        assert_eq!(bed.partition.ready().map(|r| r.count).sum::<usize>(), 6);
+    }
+
+    #[test]
+    fn a_key_stands_for_its_first_submission() {
+        let mut bed = Bed::new();
+        let first = bed.submit(|s| s.key = Some((KEY, [1; 16])));
+        let again = bed.try_submit(|s| s.key = Some((KEY, [1; 16]))).unwrap();
+        assert_eq!((again.id, again.existed, again.state), (first, true, State::Ready));
+        let other = bed.try_submit(|s| s.key = Some((KEY, [2; 16])));
+        assert_eq!(other, Err(Refusal::IdempotencyConflict { existing: first }));
+        assert_eq!(bed.partition.len(), 1);
+
+        let lease = bed.lease();
+        bed.complete(lease, "1").unwrap();
+        let again = bed.try_submit(|s| s.key = Some((KEY, [1; 16]))).unwrap();
+        assert_eq!((again.id, again.existed, again.state), (first, true, State::Completed));
+    }
+
+    #[test]
+    fn a_key_outlives_a_short_retention_for_a_day() {
+        let mut bed = Bed::new();
+        let short = |s: &mut Submission| {
+            s.key = Some((KEY, [1; 16]));
+            s.policy = policy(|p| p.retention_ms = Some(1_000));
+        };
+        let first = bed.submit(short);
+        let lease = bed.lease();
+        bed.complete(lease, "1").unwrap();
+        bed.pass(1_000);
+        bed.trim(first);
+        let again = bed.try_submit(short).unwrap();
+        assert_eq!((again.id, again.existed, again.trimmed), (first, true, true));
+        assert!(bed.try_submit(|s| s.key = Some((KEY, [2; 16]))).is_err());
+
+        bed.pass(KEY_RETENTION_MS);
+        let at = crate::bed::START + KEY_RETENTION_MS;
+        bed.run(Command::TrimKey(crate::command::TrimKey { hash: KEY, at })).unwrap();
+        assert!(!bed.try_submit(short).unwrap().existed);
+    }
+
+    #[test]
+    fn a_key_is_forgotten_with_its_execution_after_a_day() {
+        let mut bed = Bed::new();
+        let first = bed.submit(|s| s.key = Some((KEY, [1; 16])));
+        let lease = bed.lease();
+        bed.complete(lease, "1").unwrap();
+        bed.pass(RETENTION_MS);
+        bed.trim(first);
+        assert!(bed.store.is_empty(), "{:?}", bed.store.keys());
+        assert!(!bed.try_submit(|s| s.key = Some((KEY, [2; 16]))).unwrap().existed);
+    }
+
+    #[test]
+    fn a_derived_id_names_one_execution_for_ever() {
+        let mut bed = Bed::new();
+        let id = ExecutionId::derived(PartitionId(7), b"session.1.0");
+        let derived = |s: &mut Submission| (s.id, s.derived) = (id, true);
+        assert!(!bed.try_submit(derived).unwrap().existed);
+        assert!(bed.try_submit(derived).unwrap().existed);
+        let lease = bed.lease();
+        bed.complete(lease, "1").unwrap();
+        // Nobody has read its spec: the commit would find it present, and the engine reads it and runs this again.
+        let mut txn = crate::Txn::default();
+        let mut item = bed.submission();
+        derived(&mut item);
+        let submit = Command::Submit(Submit { items: vec![item] });
+        bed.run_in(&mut txn, &submit).unwrap();
+        assert_eq!(txn.absent(), [key::spec(id)]);
+        txn.undo(&mut bed.partition);
+        bed.check();
+        bed.read_first.insert(key::spec(id));
+        let again = bed.try_submit(derived).unwrap();
+        assert_eq!((again.id, again.existed, again.state), (id, true, State::Completed));
+    }
+
+    #[test]
+    fn items_of_a_batch_are_accepted_or_refused_each_for_itself() {
+        let mut bed = Bed::new();
+        let max_length = Some(2);
+        bed.own_lane("short", |s| s.max_length = max_length);
+        let mut items: Vec<_> = (0..5).map(|_| bed.submission()).collect();
+        for item in items.iter_mut().take(4) {
+            item.lane = "short".into();
+        }
+        items[0].key = Some((KEY, [1; 16]));
+        items[1].key = Some((KEY, [1; 16]));
+        let Ok(Outcome::Submitted(results)) = bed.run(Command::Submit(Submit { items })) else { panic!() };
+        let full = Err(Refusal::LaneFull { lane: "short".into(), length: 2 });
+        assert!(results[1].as_ref().unwrap().existed && !results[0].as_ref().unwrap().existed);
+        assert!(results[2].is_ok() && results[4].is_ok());
+        assert_eq!(results[3], full);
+        assert_eq!(bed.partition.lane_length("default", "short"), 2);
+    }
+
+    #[test]
+    fn a_full_lane_counts_other_partitions_and_what_waits_only() {
+        let mut bed = Bed::new();
+        bed.own_lane("default", |s| s.max_length = Some(3));
+        bed.lane_length_elsewhere = 2;
+        bed.submit(|_| ());
+        assert!(matches!(bed.try_submit(|_| ()), Err(Refusal::LaneFull { length: 3, .. })));
+        bed.lease();
+        bed.submit(|s| s.delay_ms = Some(1_000));
+        assert!(matches!(bed.try_submit(|_| ()), Err(Refusal::LaneFull { .. })));
+    }
+
+    #[test]
+    fn a_draining_lane_takes_nothing_and_runs_what_it_has() {
+        let mut bed = Bed::at(crate::command::SetLane::home("default", "default"));
+        let id = bed.submit(|_| ());
+        bed.set_lane("default", LaneChange::Mode(LaneMode::Draining));
+        let refused = Err(Refusal::LaneDraining { lane: "default".into() });
+        assert_eq!(bed.try_submit(|_| ()), refused);
+        let lease = bed.lease();
+        bed.complete(lease, "1").unwrap();
+        assert_eq!(bed.replay(id, None), Err(Refusal::LaneDraining { lane: "default".into() }));
+        bed.set_lane("default", LaneChange::Mode(LaneMode::Open));
+        assert!(bed.try_submit(|_| ()).is_ok());
+    }
+
+    #[test]
+    fn a_lane_has_room_for_so_many_groups() {
+        let mut bed = Bed::new();
+        let mut items = Vec::new();
+        for n in 0..GROUPS_MAX {
+            let mut item = bed.submission();
+            item.requires = requires(&[&format!("slot = {n}")]);
+            items.push(item);
+        }
+        bed.run(Command::Submit(Submit { items })).unwrap();
+        let refused = bed.try_submit(|s| s.kind = "another".into());
+        assert_eq!(refused, Err(Refusal::TooManyGroups { lane: "default".into(), max: GROUPS_MAX }));
+        assert!(bed.try_submit(|s| s.requires = requires(&["slot = 5"])).is_ok());
+        assert!(bed.try_submit(|s| s.lane = "another".into()).is_ok());
+    }
+
+    #[test]
+    fn small_inputs_sit_in_the_spec_and_large_ones_apart() {
+        let mut bed = Bed::new();
+        let small = bed.submit(|s| s.input = json(&"x".repeat(1_024)));
+        let large = bed.submit(|s| s.input = json(&"x".repeat(1_025)));
+        assert!(!bed.store.contains_key(&key::input(small)));
+        assert_eq!(bed.store.get(&key::input(large)).map(|bytes| bytes.len()), Some(1_025));
+        assert_eq!(bed.show(small).spec.input.inline.map(|b| b.len()), Some(1_024));
+        assert_eq!(bed.show(large).spec.input.apart, Some(1_025));
+    }
+}

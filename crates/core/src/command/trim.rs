@@ -1,6 +1,7 @@
 //! Trimming: what has ended and outlived its retention goes, with all that hangs on it.
 
 use super::context::Context;
+use super::ending::oldest_attempt;
 use super::{Outcome, Refusal};
 use crate::Millis;
 use crate::event::EventKind;
@@ -46,7 +47,7 @@ impl Trim {
                 context.delete_cold(key::idempotency(hash));
             }
         }
-        for attempt in 1..=execution.attempt {
+        for attempt in oldest_attempt(&execution)..=execution.attempt {
             context.delete_cold(key::attempt(self.id, attempt));
         }
         for step in &self.steps {

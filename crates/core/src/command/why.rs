@@ -84,7 +84,8 @@ impl Why {
         let able_since = context.partition.able_since();
         let lane_mode = context.partition.lane(&execution.group.namespace, &execution.group.lane).mode;
         let mut reasons = Vec::new();
-        if execution.paused {
+        let waits = matches!(execution.state(), State::Scheduled | State::Ready);
+        if execution.paused && waits {
             reasons.push(Reason::Paused);
         }
         match execution.state() {

@@ -186,6 +186,25 @@ pub struct Stop {
     pub until: Millis,
 }
 
+/// What a worker last said to end an attempt that another follows: if it never heard the answer it says so again, and
+/// is answered the same.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct LastWord {
+    /// Under which of the execution's leases.
+    #[n(0)]
+    pub epoch: u32,
+    /// The lease's proof.
+    #[n(1)]
+    pub token: LeaseToken,
+    /// Hash of what it said.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub body: Hash,
+    /// Where the execution stood after it.
+    #[n(3)]
+    pub state: State,
+}
+
 /// Fair share: under which key, and where in that key's turn.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fair {
@@ -253,6 +272,8 @@ pub struct Execution {
     pub stop: Option<Box<Stop>>,
     /// How it ended.
     pub end: Option<Box<End>>,
+    /// The last word of a worker under an earlier lease.
+    pub last_word: Option<Box<LastWord>>,
     /// When it last came to life, for the time-outs that count from there: submission or replay.
     pub revived_at: Option<Millis>,
     history: Option<Box<History>>,
@@ -287,6 +308,7 @@ impl Execution {
             lease: None,
             stop: None,
             end: None,
+            last_word: None,
             revived_at: None,
             history: None,
         }
@@ -340,6 +362,19 @@ impl Execution {
         let held = self.lease.as_deref()?;
         (self.state == State::Running && self.epoch == lease.epoch && held.token.matches(&lease.token))
             .then_some(held)
+    }
+
+    /// What was said to end the attempt under `lease`, and where the execution stood then.
+    pub fn said_under(&self, lease: &LeaseRef) -> Option<(Hash, State)> {
+        let ended =
+            self.end.as_deref().and_then(|end| Some((self.epoch, self.lease.as_deref()?.token, end.body?)));
+        let ended = ended.map(|(epoch, token, body)| (epoch, token, body, self.state));
+        let earlier = self.last_word.as_deref().map(|word| (word.epoch, word.token, word.body, word.state));
+        let words = [ended, earlier].into_iter().flatten();
+        words
+            .filter(|(epoch, token, ..)| *epoch == lease.epoch && token.matches(&lease.token))
+            .map(|(_, _, body, state)| (body, state))
+            .next()
     }
 
     /// When its lease expires: the TTL past its renewal, or past the moment this node could first take a heartbeat.

@@ -8,6 +8,7 @@ mod idempotency;
 mod lane;
 mod payload;
 mod policy;
+mod policy_row;
 mod record;
 mod spec;
 mod step;
@@ -15,8 +16,8 @@ mod step;
 pub use attempt::{Attempt, AttemptOutcome, ErrorInfo};
 pub use chain::{ChainFrom, ChainTo, Link, Message};
 pub use execution::{
-    End, Execution, Fair, HISTORY_MAX, Lease, MOVES, Move, Progress, State, Stop, StopReason, Transition,
-    Worker,
+    End, Execution, Fair, HISTORY_MAX, LastWord, Lease, MOVES, Move, Progress, State, Stop, StopReason,
+    Transition, Worker,
 };
 pub use group::{Capabilities, Group, Requirement, RequirementError};
 pub use idempotency::{IdempotencyRecord, KEY_RETENTION_MS};

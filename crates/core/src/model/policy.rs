@@ -9,7 +9,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// Factors and jitter are thousandths: 2_000 is 2.
 const ONE: u64 = 1_000;
 
-/// The policy of a submission that says nothing.
+/// The policy of a submission that says nothing. Records hold only what differs from it, so it never changes within a
+/// level.
 pub const DEFAULT_POLICY: Policy = Policy {
     queue_ttl_ms: None,
     attempt_timeout_ms: None,
@@ -34,44 +35,32 @@ pub const DEFAULT_POLICY: Policy = Policy {
 pub const RETENTION_MS: Millis = 7 * 24 * 3_600 * 1_000;
 
 /// Time-outs, retry and retention of an execution.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
-#[cbor(map)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Policy {
     /// Give up if not started within this time of submission.
-    #[n(0)]
     pub queue_ttl_ms: Option<Millis>,
     /// Longest attempt.
-    #[n(1)]
     pub attempt_timeout_ms: Option<Millis>,
     /// Longest life, from submission.
-    #[n(2)]
     pub deadline_ms: Option<Millis>,
     /// A lease lasts this long past its last renewal.
-    #[n(3)]
     pub lease_ttl_ms: Millis,
     /// What follows a failure.
-    #[n(4)]
     pub retry: Retry,
     /// Crashed attempts that are followed by another.
-    #[n(5)]
     pub max_crashes: u32,
     /// Kept this long after its end; `None` is [`RETENTION_MS`].
-    #[n(6)]
     pub retention_ms: Option<Millis>,
 }
 
 /// How often a failed attempt is followed by another, and when.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
-#[cbor(map)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Retry {
     /// Failed attempts at which the execution fails, at least 1.
-    #[n(0)]
     pub max_attempts: u32,
     /// The wait before the next attempt.
-    #[n(1)]
     pub backoff: Backoff,
     /// Error types that are never followed by another attempt.
-    #[n(2)]
     pub non_retryable: Vec<String>,
 }
 
@@ -88,23 +77,17 @@ pub enum BackoffKind {
 }
 
 /// Waits between attempts, in ms.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
-#[cbor(map)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Backoff {
     /// Fixed or exponential.
-    #[n(0)]
     pub kind: BackoffKind,
     /// The first wait.
-    #[n(1)]
     pub delay_ms: Millis,
     /// Thousandths by which each wait is multiplied to give the next.
-    #[n(2)]
     pub factor: u32,
     /// Longest wait.
-    #[n(3)]
     pub max_ms: Millis,
     /// Thousandths of the wait by which it may be shorter, at most 1,000: spreads retries of many.
-    #[n(4)]
     pub jitter: u32,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use minicbor::{Decode, Encode};
 
 use super::chain::{ChainFrom, ChainTo, Link};
-use super::execution::{End, Execution, Fair, Lease, Progress, State, Stop, Transition, Worker};
+use super::execution::{End, Execution, Fair, LastWord, Lease, Progress, State, Stop, Transition, Worker};
 use super::group::{Group, Requirement};
 use super::lane::{LaneHome, LaneSettings};
 use super::policy::{DEFAULT_POLICY, Policy};
@@ -114,7 +114,7 @@ struct ExecutionRow<'a> {
     order: Option<Millis>,
     #[b(11)]
     fairness_key: Option<&'a str>,
-    /// Relative to the submission.
+    /// Microseconds, relative to the submission.
     #[n(12)]
     fairness_tag: Option<Millis>,
     #[n(13)]
@@ -148,6 +148,8 @@ struct ExecutionRow<'a> {
     /// Kind and ms since the one before (the first: since submission), in turn.
     #[n(26)]
     history: Option<Vec<i64>>,
+    #[n(27)]
+    last_word: Option<LastWord>,
 }
 
 /// The lane and namespace of a submission that names none.
@@ -164,9 +166,9 @@ fn encode_execution(e: &Execution) -> Vec<u8> {
         .history()
         .iter()
         .flat_map(|t| {
-            let since = t.at - before;
+            let since = t.at.saturating_sub(before);
             before = t.at;
-            [t.kind as i64, since]
+            [t.kind.code(), since]
         })
         .collect();
     to_vec(&ExecutionRow {
@@ -181,9 +183,9 @@ fn encode_execution(e: &Execution) -> Vec<u8> {
         paused: unless(e.paused, false),
         submitted_at: e.submitted_at,
         due_at: unless(e.due_at, 0),
-        order: unless(e.order - e.submitted_at, 0),
+        order: unless(e.order.saturating_sub(e.submitted_at), 0),
         fairness_key: e.fair.as_deref().map(|f| &*f.key),
-        fairness_tag: e.fair.as_deref().map(|f| f.tag - e.submitted_at),
+        fairness_tag: e.fair.as_deref().map(|f| f.tag.saturating_sub(e.submitted_at.saturating_mul(1_000))),
         attempt: unless(e.attempt, 0),
         failures: unless(e.failures, 0),
         crashes: unless(e.crashes, 0),
@@ -191,13 +193,14 @@ fn encode_execution(e: &Execution) -> Vec<u8> {
         token: lease.map(|l| l.token.0),
         worker: lease.map(|l| &*l.worker.name),
         session: lease.and_then(|l| unless(l.worker.session, 0)),
-        granted_at: lease.map(|l| l.granted_at - e.submitted_at),
-        renewed_at: lease.and_then(|l| unless(l.renewed_at - l.granted_at, 0)),
+        granted_at: lease.map(|l| l.granted_at.saturating_sub(e.submitted_at)),
+        renewed_at: lease.and_then(|l| unless(l.renewed_at.saturating_sub(l.granted_at), 0)),
         progress: lease.and_then(|l| l.progress.clone()),
         stop: e.stop.as_deref().cloned(),
         end: e.end.as_deref().cloned(),
         revived_at: e.revived_at,
         history: (!history.is_empty()).then_some(history),
+        last_word: e.last_word.as_deref().cloned(),
     })
 }
 
@@ -217,16 +220,16 @@ pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Executio
         kind: row.kind.into(),
         requires,
     };
-    let granted_at = row.granted_at.unwrap_or(0) + row.submitted_at;
+    let since_submission = |ms: Option<Millis>| row.submitted_at.saturating_add(ms.unwrap_or(0));
+    let granted_at = since_submission(row.granted_at);
     let mut at = row.submitted_at;
     let history = row
         .history
         .unwrap_or_default()
         .chunks_exact(2)
         .filter_map(|pair| {
-            at += pair.get(1)?;
-            let kind = minicbor::decode::<EventKind>(&to_vec(pair.first()?)).ok()?;
-            Some(Transition { at, kind })
+            at = at.saturating_add(*pair.get(1)?);
+            Some(Transition { at, kind: EventKind::from_code(*pair.first()?)? })
         })
         .collect();
     let mut execution = Execution::new(
@@ -239,10 +242,11 @@ pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Executio
     );
     execution.paused = row.paused.unwrap_or(false);
     execution.due_at = row.due_at.unwrap_or(0);
-    execution.order = row.order.unwrap_or(0) + row.submitted_at;
-    execution.fair = row
-        .fairness_key
-        .map(|key| Box::new(Fair { key: key.into(), tag: row.fairness_tag.unwrap_or(0) + row.submitted_at }));
+    execution.order = since_submission(row.order);
+    let submitted_us = row.submitted_at.saturating_mul(1_000);
+    execution.fair = row.fairness_key.map(|key| {
+        Box::new(Fair { key: key.into(), tag: submitted_us.saturating_add(row.fairness_tag.unwrap_or(0)) })
+    });
     execution.attempt = row.attempt.unwrap_or(0);
     execution.failures = row.failures.unwrap_or(0);
     execution.crashes = row.crashes.unwrap_or(0);
@@ -252,12 +256,13 @@ pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Executio
             token: LeaseToken(token),
             worker: Worker { name: row.worker.unwrap_or_default().into(), session: row.session.unwrap_or(0) },
             granted_at,
-            renewed_at: granted_at + row.renewed_at.unwrap_or(0),
+            renewed_at: granted_at.saturating_add(row.renewed_at.unwrap_or(0)),
             progress: row.progress,
         })
     });
     execution.stop = row.stop.map(Box::new);
     execution.end = row.end.map(Box::new);
+    execution.last_word = row.last_word.map(Box::new);
     execution.revived_at = row.revived_at;
     Ok(execution.restored(row.state, history))
 }

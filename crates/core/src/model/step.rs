@@ -27,12 +27,15 @@ pub struct StepRecord {
     /// When the result came.
     #[n(5)]
     pub recorded_at: Option<Millis>,
+    /// Whether `epoch` was told that an earlier one had begun it: asked again, it is told so again.
+    #[n(6)]
+    pub unknown: Option<bool>,
 }
 
 impl StepRecord {
     /// A step that `epoch` begins.
     pub fn begun(at: Millis, sequence: u64, epoch: u32) -> Self {
-        Self { begun_at: at, sequence, epoch, result: None, hash: None, recorded_at: None }
+        Self { begun_at: at, sequence, epoch, result: None, hash: None, recorded_at: None, unknown: None }
     }
 
     /// Its bytes.
