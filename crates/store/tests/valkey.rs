@@ -1,9 +1,6 @@
 //! The Valkey store on real servers: the conformance suite, servers that won't do, full servers, forgotten scripts.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may unwrap anywhere, not only in the functions marked as tests"
-)]
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

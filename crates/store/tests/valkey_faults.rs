@@ -1,10 +1,7 @@
 //! The Valkey store when replies are lost and servers die: what is unknown is settled by sending it again, and
 //! nothing acknowledged is ever missing.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may unwrap anywhere, not only in the functions marked as tests"
-)]
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use crate::{Flavour, Server, free_port, wire};
+use crate::server::READY_TIMEOUT;
+use crate::{Flavour, Server, free_port};
 
 const SLOTS: usize = 16_384;
 
@@ -45,16 +46,14 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Waits until every node says that all slots are served by nodes it knows.
+    /// Waits until every node says that all slots are served by nodes it can reach.
     pub fn wait_until_up(&self) -> Result<()> {
-        let known = format!("cluster_known_nodes:{}\r", self.nodes.len());
-        let up = |info: &str| {
-            info.contains("cluster_state:ok\r")
-                && info.contains(&known)
-                && info.contains("cluster_slots_ok:16384\r")
+        let up = |lines: &[String]| {
+            let last = lines.iter().rev().find(|line| line.contains("Cluster state changed: "))?;
+            last.contains("changed: ok").then_some(())
         };
         for node in &self.nodes {
-            wire::wait_until(node.port(), "CLUSTER INFO", || node.pid().is_some(), up)?;
+            node.running()?.wait_for(READY_TIMEOUT, up)?;
         }
         Ok(())
     }

@@ -118,18 +118,22 @@ impl Process {
     /// The first line of its output, past or to come, for which `wanted` is true. Fails if the output ends or
     /// `timeout` passes before.
     pub fn wait_for_line(&self, timeout: Duration, wanted: impl Fn(&str) -> bool) -> Result<String> {
+        self.wait_for(timeout, |lines| lines.iter().find(|line| wanted(line)).cloned())
+    }
+
+    /// What `look` finds in all lines of its output, looking again whenever there is a new one. Fails if the output
+    /// ends or `timeout` passes before.
+    pub fn wait_for<T>(&self, timeout: Duration, look: impl Fn(&[String]) -> Option<T>) -> Result<T> {
         let deadline = Instant::now() + timeout;
-        let mut seen = 0;
         let mut state = self.output.lock();
         loop {
-            if let Some(line) = state.lines.iter().skip(seen).find(|line| wanted(line)) {
-                return Ok(line.clone());
+            if let Some(found) = look(&state.lines) {
+                return Ok(found);
             }
-            seen = state.lines.len();
             if state.closed {
-                bail!("the process ended without the awaited line; it said: {:?}", state.lines);
+                bail!("the process ended before what was awaited; it said: {:?}", state.lines);
             }
-            state = self.output.wait(state, deadline).with_context(|| "no such line in time")?;
+            state = self.output.wait(state, deadline)?;
         }
     }
 
@@ -149,7 +153,7 @@ impl Process {
         let output = Arc::clone(&self.output);
         let mut state = output.lock();
         while !state.closed {
-            state = output.wait(state, deadline).with_context(|| "the process did not end in time")?;
+            state = output.wait(state, deadline).context("the process did not end in time")?;
         }
         drop(state);
         self.finish().context("the process has no exit code")

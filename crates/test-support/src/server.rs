@@ -7,6 +7,9 @@ use tempfile::TempDir;
 
 use crate::{Process, binary, free_port, wire};
 
+/// How long a server may take to be ready; a cluster needs 2 s at best.
+pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Ports to try before giving up: another process may take one between our look and the server's bind.
 const ATTEMPTS: usize = 5;
 
@@ -89,15 +92,14 @@ impl Server {
         };
         let process = Process::builder(binary::find(name, variable)?)
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
-            .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "server.log"])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", ""])
             .args(&self.args)
             .current_dir(self.dir.path())
             .spawn()?;
-        let ready = wire::wait_until(self.port, "PING", || !process.has_ended(), |reply| reply == "PONG");
-        ready.with_context(|| format!("{name} did not start: {}", self.log()))?;
-        // Another server may have answered on a port that ours could not bind.
-        let pid = format!("process_id:{}\r", process.id());
-        wire::wait_until(self.port, "INFO server", || !process.has_ended(), |info| info.contains(&pid))?;
+        // Its own log says so once it has bound the port and loaded its data; a reply could be another server's.
+        process
+            .wait_for_line(READY_TIMEOUT, |line| line.contains("Ready to accept connections"))
+            .with_context(|| format!("{name} did not start"))?;
         self.process = Some(process);
         Ok(())
     }
@@ -131,11 +133,7 @@ impl Server {
         Ok(Duration::from_secs_f64(seconds))
     }
 
-    fn running(&self) -> Result<&Process> {
+    pub(crate) fn running(&self) -> Result<&Process> {
         self.process.as_ref().context("the server is down")
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("server.log")).unwrap_or_default()
     }
 }

@@ -1,15 +1,12 @@
-//! Just enough of the servers' protocol to see that they are ready: one inline command, one reply.
+//! Just enough of the servers' protocol for a test's questions: one inline command, one reply.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// How long a server may take to be ready; a cluster needs 2 s at best.
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
-const POLL: Duration = Duration::from_millis(20);
 
 /// Sends one command and returns its reply as text: a simple string without its `+`, or the bytes of a bulk string.
 pub(crate) fn call(port: u16, command: &str) -> Result<String> {
@@ -37,28 +34,5 @@ pub(crate) fn call(port: u16, command: &str) -> Result<String> {
             }
             _ => bail!("{command}: {head}"),
         }
-    }
-}
-
-/// Sends `command` until `ready` accepts its reply. `alive` says whether waiting still makes sense.
-pub(crate) fn wait_until(
-    port: u16,
-    command: &str,
-    alive: impl Fn() -> bool,
-    ready: impl Fn(&str) -> bool,
-) -> Result<()> {
-    let deadline = Instant::now() + READY_TIMEOUT;
-    loop {
-        let reply = call(port, command);
-        if reply.as_ref().is_ok_and(|reply| ready(reply)) {
-            return Ok(());
-        }
-        if !alive() {
-            bail!("the server on port {port} ended");
-        }
-        if Instant::now() > deadline {
-            bail!("the server on port {port} is not ready; {command} says {reply:?}");
-        }
-        std::thread::sleep(POLL);
     }
 }

@@ -1,5 +1,7 @@
 //! House rules that a machine can check; CONTRIBUTING.md and ARCHITECTURE.md say why they are rules.
 
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -15,6 +15,9 @@ const PAGE_BYTES: usize = 1 << 20;
 const LOAD_FIRST: usize = 256;
 const LOAD_MAX: usize = 8_192;
 
+/// Rows of a page of a range, however many are asked for: the server does nothing else meanwhile.
+const RANGE_MAX: usize = 4_096;
+
 pub(super) async fn get(
     link: &Link,
     scripts: &Scripts,
@@ -98,7 +101,7 @@ pub(super) async fn range(
     range: &Range,
 ) -> Result<Page, StoreError> {
     let (from, to) = (bound(b'[', &range.from), bound(b'(', &range.to));
-    let limit = range.limit.max(1).to_string();
+    let limit = range.limit.clamp(1, RANGE_MAX).to_string();
     let page = PAGE_BYTES.to_string();
     let bounds: [&[u8]; 3] = if range.reverse { [&to, &from, b"REV"] } else { [&from, &to, b""] };
     let [first, last, direction] = bounds;
