@@ -92,8 +92,10 @@ fn nothing_is_left_for_later_and_nothing_sleeps_a_thread() {
 fn the_wall_clock_is_read_in_files_named_for_it() {
     check("reads the wall clock", |path, text| {
         let named = path.components().any(|part| part.as_os_str().to_string_lossy().contains("clock"));
-        let product = !path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "examples");
-        (product && !named && text.contains("SystemTime::now")).then(|| "move it to a file named clock".to_owned())
+        let product =
+            !path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "examples");
+        (product && !named && text.contains("SystemTime::now"))
+            .then(|| "move it to a file named clock".to_owned())
     });
 }
 
