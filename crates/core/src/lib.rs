@@ -39,7 +39,7 @@ pub use command::{Command, Outcome, Refusal, execute};
 pub use event::{Event, EventKind};
 pub use ids::{ExecutionId, LeaseRef, LeaseToken, PartitionId};
 pub use key::{Key, Table};
-pub use partition::{Corrupt, Partition, ReadyGroup};
+pub use partition::{Corrupt, LaneCounts, Partition, ReadyGroup};
 pub use txn::{ColdRead, ColdReads, Inputs, Savepoint, Txn, Write};
 
 /// Partitions of every store.

@@ -114,6 +114,12 @@ impl Lanes {
         self.drop_if_empty(namespace, lane);
     }
 
+    /// How many of a lane's executions are open, and how many of those are ready.
+    pub(super) fn counts(&self, namespace: &str, lane: &str) -> (u64, u64) {
+        let works = self.get(namespace, lane).into_iter().flat_map(|lane| lane.groups.values());
+        works.fold((0, 0), |(open, ready), work| (open + work.open as u64, ready + work.ready.len() as u64))
+    }
+
     pub(super) fn settings(&self, namespace: &str, lane: &str) -> Option<&LaneSettings> {
         self.get(namespace, lane)?.settings.as_deref()
     }

@@ -3,6 +3,7 @@
 //! One function, [`Partition::put`], maintains them all, so that they can't drift: a projection rebuilt from the
 //! records equals one kept through any history.
 
+mod counts;
 mod lanes;
 mod policies;
 mod ready;
@@ -19,6 +20,7 @@ use crate::Millis;
 use crate::ids::{ExecutionId, LeaseToken, PartitionId};
 use crate::key::{self, Key, Table};
 use crate::model::{Execution, Group, LaneSettings, Policy, Record};
+pub use counts::LaneCounts;
 use lanes::Lanes;
 use policies::Policies;
 pub(crate) use ready::Ready;

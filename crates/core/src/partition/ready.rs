@@ -40,6 +40,11 @@ impl Ready {
         self.0.remove(&(order, id));
     }
 
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Best first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Millis, ExecutionId)> {
         self.0.iter().copied()
