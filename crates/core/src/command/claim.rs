@@ -172,3 +172,182 @@ impl UnlistedLeases {
         Ok(Outcome::Done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::{Bed, names, requires};
+    use crate::command::{Command, LaneChange};
+    use crate::model::{AGE_STEP_MS, LaneMode, State};
+
+    #[test]
+    fn the_best_come_first_over_all_groups() {
+        let mut bed = Bed::new();
+        let low = bed.submit(|s| s.priority = -1);
+        let first = bed.submit(|_| ());
+        bed.pass(1);
+        let second = bed.submit(|s| s.kind = "other".into());
+        let high = bed.submit(|s| s.priority = 1);
+        assert_eq!(bed.order(), [high, first, second, low]);
+    }
+
+    #[test]
+    fn waiting_is_worth_priority() {
+        let mut bed = Bed::new();
+        let old = bed.submit(|_| ());
+        bed.pass(AGE_STEP_MS - 1);
+        let young = bed.submit(|s| s.priority = 1);
+        bed.pass(2);
+        let younger = bed.submit(|s| s.priority = 1);
+        assert_eq!(bed.order(), [young, old, younger]);
+    }
+
+    #[test]
+    fn a_lane_says_what_a_step_of_priority_is_worth() {
+        let mut bed = Bed::new();
+        bed.own_lane("default", |s| s.age_step_ms = Some(10));
+        let old = bed.submit(|_| ());
+        bed.pass(11);
+        let young = bed.submit(|s| s.priority = 1);
+        assert_eq!(bed.order(), [old, young]);
+        bed.own_lane("default", |s| s.age_step_ms = Some(i64::MAX));
+        let low = bed.submit(|s| s.priority = -100);
+        let high = bed.submit(|s| s.priority = 100);
+        assert_eq!(bed.order(), [high, low]);
+    }
+
+    /// How many of the first `of` claimed have the fairness key `a`, when both keys submit the same at once.
+    fn share_of_a(weight_a: u32, weight_b: u32, of: usize) -> usize {
+        let mut bed = Bed::new();
+        bed.own_lane("default", |s| {
+            s.weights = [("a".to_owned(), weight_a), ("b".to_owned(), weight_b)].into()
+        });
+        let mut ids = Vec::new();
+        for _ in 0..of {
+            ids.push(bed.submit(|s| s.fairness_key = Some("a".into())));
+            bed.submit(|s| s.fairness_key = Some("b".into()));
+        }
+        bed.claim(of).iter().filter(|grant| ids.contains(&grant.lease.execution)).count()
+    }
+
+    #[test]
+    fn fairness_keys_share_by_weight() {
+        assert_eq!(share_of_a(1, 1, 100), 50);
+        assert!((74..=76).contains(&share_of_a(3, 1, 100)));
+        assert!((74..=76).contains(&share_of_a(3_000, 1_000, 100)));
+        assert!((65..=68).contains(&share_of_a(2_000, 1_000, 100)));
+        assert_eq!(share_of_a(0, 1, 10), 5);
+    }
+
+    #[test]
+    fn a_key_with_a_backlog_does_not_hold_up_another() {
+        let mut bed = Bed::new();
+        let many: Vec<_> = (0..10).map(|_| bed.submit(|s| s.fairness_key = Some("many".into()))).collect();
+        bed.pass(1_500);
+        let one = bed.submit(|s| s.fairness_key = Some("one".into()));
+        assert_eq!(bed.order()[..3], [many[0], many[1], one]);
+    }
+
+    #[test]
+    fn only_what_the_worker_can_serve_is_leased() {
+        let mut bed = Bed::new();
+        let plain = bed.submit(|_| ());
+        let gpu = bed.submit(|s| s.requires = requires(&["gpu", "mem_gb >= 16"]));
+        let other_kind = bed.submit(|s| s.kind = "other".into());
+        bed.submit(|s| s.lane = "other".into());
+        bed.submit(|s| s.namespace = "other".into());
+        let leased = |grants: Vec<Grant>| grants.iter().map(|g| g.lease.execution).collect::<Vec<_>>();
+        let kind = |c: &mut Claim| (c.filter.kinds, c.max) = (names(&["other"]), 9);
+        assert_eq!(leased(bed.claim_as(kind)), [other_kind]);
+        assert_eq!(leased(bed.claim(9)), [plain]);
+        let weak = Capabilities::parse(["gpu", "mem_gb=8"]);
+        assert_eq!(leased(bed.claim_as(|c| c.filter.capabilities = weak)), []);
+        let able = Capabilities::parse(["gpu", "mem_gb=64"]);
+        assert_eq!(leased(bed.claim_as(|c| c.filter.capabilities = able)), [gpu]);
+        assert_eq!(bed.partition.len(), 5);
+    }
+
+    #[test]
+    fn lanes_are_one_queue_also_when_named_twice() {
+        let mut bed = Bed::new();
+        let a = bed.submit(|s| s.lane = "a".into());
+        bed.pass(1);
+        let b = bed.submit(|s| s.lane = "b".into());
+        bed.pass(1);
+        let c = bed.submit(|s| s.lane = "a".into());
+        let grants = bed.claim_as(|claim| {
+            claim.filter.lanes = names(&["b", "a", "a", "b", "none"]);
+            claim.max = 10;
+        });
+        assert_eq!(grants.iter().map(|g| g.lease.execution).collect::<Vec<_>>(), [a, b, c]);
+    }
+
+    #[test]
+    fn a_paused_lane_starts_nothing() {
+        let mut bed = Bed::at(crate::command::SetLane::home("default", "default"));
+        let id = bed.submit(|_| ());
+        bed.set_lane("default", LaneChange::Mode(LaneMode::Paused));
+        assert!(bed.claim(1).is_empty());
+        assert_eq!(bed.partition.ready().count(), 0);
+        bed.set_lane("default", LaneChange::Mode(LaneMode::Open));
+        assert_eq!(bed.order(), [id]);
+    }
+
+    #[test]
+    fn a_repeated_claim_is_answered_with_its_leases() {
+        let mut bed = Bed::new();
+        for _ in 0..5 {
+            bed.submit(|_| ());
+        }
+        let token = LeaseToken([1; 16]);
+        let first = bed.claim_as(|c| (c.token, c.max) = (token, 2));
+        let mut again = bed.claim_as(|c| (c.token, c.max) = (token, 2));
+        again.sort_by_key(|g| g.lease);
+        let mut sorted = first.clone();
+        sorted.sort_by_key(|g| g.lease);
+        assert_eq!(again, sorted);
+        assert_eq!(bed.claim_as(|c| (c.token, c.max) = (token, 3)).len(), 3);
+        assert_eq!(bed.claim_as(|c| (c.token, c.max) = (token, 1)).len(), 1);
+        assert_eq!(bed.partition.ready().map(|r| r.count).sum::<usize>(), 2);
+    }
+
+    #[test]
+    fn a_grant_says_what_the_worker_must_know() {
+        let mut bed = Bed::new();
+        let deadline = |s: &mut crate::command::Submission| s.policy.deadline_ms = Some(60_000);
+        let id = bed.submit(deadline);
+        let grant = bed.claim(1).remove(0);
+        assert_eq!((grant.lease.execution, grant.lease.epoch, grant.attempt), (id, 1, 1));
+        assert_eq!((grant.ttl_ms, grant.deadline, grant.journal), (30_000, Some(bed.now + 60_000), false));
+        bed.release(grant.lease).unwrap();
+        let grant = bed.claim(1).remove(0);
+        assert_eq!((grant.lease.epoch, grant.attempt, grant.journal), (2, 1, true));
+    }
+
+    #[test]
+    fn only_work_of_the_order_asked_for_is_leased() {
+        let mut bed = Bed::new();
+        bed.submit(|s| s.priority = -1);
+        let now = bed.now;
+        assert!(bed.claim_as(|c| c.until = now).is_empty());
+        bed.submit(|_| ());
+        assert_eq!(bed.claim_as(|c| (c.until, c.max) = (now, 5)).len(), 1);
+    }
+
+    #[test]
+    fn unlisted_leases_of_a_session_are_given_back() {
+        let mut bed = Bed::new();
+        for _ in 0..4 {
+            bed.submit(|_| ());
+        }
+        let grants = bed.claim_as(|c| (c.worker.session, c.max) = (5, 3));
+        let other = bed.claim_as(|c| c.worker.session = 6).remove(0).lease;
+        let mut listed: Vec<LeaseRef> = grants.iter().map(|g| g.lease).take(2).collect();
+        listed[1].epoch += 1;
+        bed.run(Command::UnlistedLeases(UnlistedLeases { session: 5, listed })).unwrap();
+        let states: Vec<_> = grants.iter().map(|g| bed.state(g.lease.execution)).collect();
+        assert_eq!(states, [State::Running, State::Ready, State::Ready]);
+        assert_eq!(bed.state(other.execution), State::Running);
+        assert_eq!(bed.show(grants[2].lease.execution).execution.attempt, 0);
+    }
+}

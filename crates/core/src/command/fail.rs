@@ -49,3 +49,102 @@ impl Fail {
         Payload { bytes: text.into(), content_type: Some("failure".into()) }.hash()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::{Bed, policy};
+    use crate::model::{BackoffKind, State};
+
+    #[test]
+    fn attempts_follow_with_growing_waits_until_none_is_left() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|s| s.policy = policy(|p| p.retry.max_attempts = 4));
+        for wait in [1_000, 2_000, 4_000] {
+            let lease = bed.lease();
+            assert_eq!(bed.fail(lease, "Broken"), Ok(Outcome::Ended(State::Scheduled)));
+            assert!(bed.claim(1).is_empty());
+            assert_eq!(bed.partition.next_due(), Some(bed.now + wait));
+            bed.pass(wait);
+        }
+        let lease = bed.lease();
+        assert_eq!(bed.fail(lease, "Broken"), Ok(Outcome::Ended(State::Failed)));
+        let shown = bed.show(id);
+        assert_eq!(shown.attempts.len(), 3);
+        assert!(shown.attempts.iter().all(|a| a.outcome == AttemptOutcome::Failed && a.worker == "worker-1"));
+        assert_eq!(shown.attempts.iter().map(|a| a.attempt).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(shown.execution.end.unwrap().error.unwrap().error_type, "Broken");
+    }
+
+    #[test]
+    fn the_cap_and_a_fixed_wait_are_kept() {
+        let mut bed = Bed::new();
+        bed.submit(|s| {
+            s.policy = policy(|p| {
+                p.retry.max_attempts = 9;
+                p.retry.backoff.kind = BackoffKind::Fixed;
+                p.retry.backoff.delay_ms = 70_000;
+            });
+        });
+        for _ in 0..3 {
+            let lease = bed.lease();
+            bed.fail(lease, "Broken").unwrap();
+            assert_eq!(bed.partition.next_due(), Some(bed.now + 60_000));
+            bed.pass(60_000);
+        }
+    }
+
+    #[test]
+    fn some_failures_are_final() {
+        for (error_type, retry) in [("Fatal", None), ("Fatal", Some(true)), ("Broken", Some(false))] {
+            let mut bed = Bed::new();
+            let id = bed.submit(|s| s.policy = policy(|p| p.retry.non_retryable = vec!["Fatal".into()]));
+            let lease = bed.lease();
+            let ended = bed.fail_as(lease, error_type, retry, None);
+            assert_eq!(ended, Ok(Outcome::Ended(State::Failed)), "{error_type} {retry:?}");
+            assert_eq!(bed.show(id).execution.attempt, 1);
+        }
+    }
+
+    #[test]
+    fn the_worker_may_choose_the_wait() {
+        let mut bed = Bed::new();
+        bed.submit(|_| ());
+        let lease = bed.lease();
+        bed.fail_as(lease, "RateLimited", None, Some(7_000)).unwrap();
+        assert_eq!(bed.partition.next_due(), Some(bed.now + 7_000));
+        bed.pass(7_000);
+        let lease = bed.lease();
+        let at_once = bed.fail_as(lease, "RateLimited", None, Some(0));
+        assert_eq!(at_once, Ok(Outcome::Ended(State::Ready)));
+        bed.lease();
+    }
+
+    #[test]
+    fn failing_twice_is_answered_the_same_also_when_another_attempt_follows() {
+        let mut bed = Bed::new();
+        bed.submit(|_| ());
+        let first = bed.lease();
+        let state = bed.fail(first, "Broken");
+        assert_eq!(bed.fail(first, "Broken"), state);
+        assert_eq!(bed.fail(first, "Other"), Err(Refusal::AlreadyCompleted));
+        bed.pass(1_000);
+        let second = bed.lease();
+        assert_eq!(bed.fail(first, "Broken"), state);
+        assert_eq!(bed.complete(first, "1"), Err(Refusal::AlreadyCompleted));
+        bed.fail_as(second, "Broken", Some(false), None).unwrap();
+        let ended = bed.fail(second, "Broken");
+        assert_eq!(ended, Ok(Outcome::Ended(State::Failed)));
+        assert_eq!(bed.fail(first, "Broken"), state);
+    }
+
+    #[test]
+    fn work_asked_to_stop_is_cancelled_by_its_failure() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        let lease = bed.lease();
+        bed.cancel(id, 1_000).unwrap();
+        assert_eq!(bed.fail(lease, "Stopped"), Ok(Outcome::Ended(State::Cancelled)));
+        assert_eq!(bed.fail(lease, "Stopped"), Ok(Outcome::Ended(State::Cancelled)));
+    }
+}

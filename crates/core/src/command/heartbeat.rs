@@ -64,3 +64,68 @@ impl Heartbeat {
         Ok(Outcome::Renewed(Renewal { ttl_ms, stop }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::Bed;
+    use crate::command::Command;
+    use crate::model::State;
+
+    #[test]
+    fn a_lease_lasts_as_long_as_it_is_renewed() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        let lease = bed.lease();
+        for _ in 0..10 {
+            bed.pass(29_999);
+            assert_eq!(bed.heartbeat(lease).unwrap().ttl_ms, 30_000);
+        }
+        bed.pass(29_999);
+        assert_eq!(bed.state(id), State::Running);
+        bed.pass(1);
+        assert_eq!(bed.heartbeat(lease), Err(Refusal::LeaseLost));
+    }
+
+    #[test]
+    fn it_writes_once_per_third_of_the_ttl_and_promises_no_more_than_it_wrote() {
+        let mut bed = Bed::new();
+        bed.submit(|_| ());
+        let lease = bed.lease();
+        let before = bed.puts;
+        for second in 1..=30 {
+            bed.pass(1_000);
+            let ttl_ms = bed.heartbeat(lease).unwrap().ttl_ms;
+            assert_eq!(ttl_ms, 30_000 - (second % 10) * 1_000);
+        }
+        assert_eq!(bed.puts - before, 3);
+    }
+
+    #[test]
+    fn progress_is_kept_when_it_changes() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        let lease = bed.lease();
+        let progress = Some(Progress { percent: Some(40), message: Some("reading".into()) });
+        let before = bed.puts;
+        for _ in 0..3 {
+            bed.run(Command::Heartbeat(Heartbeat { lease, progress: progress.clone() })).unwrap();
+        }
+        bed.heartbeat(lease).unwrap();
+        assert_eq!(bed.puts - before, 1);
+        assert_eq!(bed.show(id).execution.lease.unwrap().progress, progress);
+    }
+
+    #[test]
+    fn it_hears_of_a_cancel() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        let lease = bed.lease();
+        assert_eq!(bed.heartbeat(lease).unwrap().stop, None);
+        bed.cancel(id, 5_000).unwrap();
+        bed.pass(2_000);
+        let stop = bed.heartbeat(lease).unwrap().stop.unwrap();
+        assert_eq!((stop.reason, stop.grace_ms), (StopReason::Cancel, 3_000));
+        assert_eq!(stop.message.as_deref(), Some("not needed"));
+    }
+}

@@ -51,3 +51,49 @@ pub(super) fn give_back(
     context.put(execution, EventKind::Released);
     Ok(Outcome::Ended(state))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::Bed;
+    use crate::model::State;
+
+    #[test]
+    fn a_lease_given_back_costs_no_attempt_and_no_place() {
+        let mut bed = Bed::new();
+        let first = bed.submit(|_| ());
+        bed.pass(5);
+        let second = bed.submit(|_| ());
+        let lease = bed.lease();
+        bed.pass(5);
+        assert_eq!(bed.release(lease), Ok(Outcome::Ended(State::Ready)));
+        let shown = bed.show(first).execution;
+        assert_eq!((shown.attempt, shown.epoch, shown.failures, shown.crashes), (0, 1, 0, 0));
+        assert_eq!(bed.order(), [first, second]);
+        assert_eq!(bed.show(first).attempts.len(), 0);
+    }
+
+    #[test]
+    fn releasing_twice_is_answered_the_same() {
+        let mut bed = Bed::new();
+        bed.submit(|_| ());
+        let lease = bed.lease();
+        bed.release(lease).unwrap();
+        assert_eq!(bed.release(lease), Ok(Outcome::Ended(State::Ready)));
+        let next = bed.lease();
+        assert_eq!(bed.release(lease), Ok(Outcome::Ended(State::Ready)));
+        assert_eq!(bed.complete(lease, "1"), Err(Refusal::AlreadyCompleted));
+        bed.complete(next, "1").unwrap();
+        assert_eq!(bed.release(next), Err(Refusal::AlreadyCompleted));
+    }
+
+    #[test]
+    fn work_asked_to_stop_is_cancelled_by_giving_it_back() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        let lease = bed.lease();
+        bed.cancel(id, 1_000).unwrap();
+        assert_eq!(bed.release(lease), Ok(Outcome::Ended(State::Cancelled)));
+        assert_eq!(bed.release(lease), Ok(Outcome::Ended(State::Cancelled)));
+    }
+}
