@@ -91,3 +91,95 @@ fn revoke(context: &mut Context<'_>, mut execution: Execution) -> Result<State, 
     context.put(execution, EventKind::Revoked);
     Ok(state)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::Bed;
+    use crate::model::AGE_STEP_MS;
+
+    #[test]
+    fn paused_work_is_not_started_and_keeps_its_place() {
+        let mut bed = Bed::new();
+        let first = bed.submit(|_| ());
+        bed.pass(1);
+        let second = bed.submit(|_| ());
+        assert_eq!(bed.act(first, Action::Pause), Ok(State::Ready));
+        assert_eq!(bed.act(first, Action::Pause), Ok(State::Ready));
+        assert_eq!(bed.show(first).blocked_by, Some("paused"));
+        assert_eq!(bed.order(), [second]);
+        assert_eq!(bed.act(first, Action::Resume), Ok(State::Ready));
+        assert_eq!(bed.order(), [first]);
+        use EventKind::*;
+        assert_eq!(bed.kinds(first), [Submitted, Paused, Resumed, Leased]);
+    }
+
+    #[test]
+    fn paused_work_that_runs_or_is_scheduled_stays_so_and_then_waits() {
+        let mut bed = Bed::new();
+        let running = bed.submit(|_| ());
+        let lease = bed.lease();
+        assert_eq!(bed.act(running, Action::Pause), Ok(State::Running));
+        bed.heartbeat(lease).unwrap();
+        bed.pass(30_000);
+        assert_eq!(bed.state(running), State::Ready);
+        let scheduled = bed.submit(|s| s.delay_ms = Some(10));
+        bed.act(scheduled, Action::Pause).unwrap();
+        bed.pass(10);
+        assert_eq!(bed.state(scheduled), State::Ready);
+        assert!(bed.order().is_empty());
+    }
+
+    #[test]
+    fn a_revoked_lease_costs_neither_failure_nor_crash() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        assert_eq!(bed.act(id, Action::Revoke), Err(Refusal::NotRunning(State::Ready)));
+        let lease = bed.lease();
+        assert_eq!(bed.act(id, Action::Revoke), Ok(State::Ready));
+        assert_eq!(bed.complete(lease, "1"), Err(Refusal::LeaseLost));
+        let shown = bed.show(id);
+        assert_eq!((shown.execution.failures, shown.execution.crashes), (0, 0));
+        assert_eq!(shown.attempts[0].outcome, AttemptOutcome::Revoked);
+        assert_eq!(bed.claim(1)[0].attempt, 2);
+    }
+
+    #[test]
+    fn revoking_what_was_asked_to_stop_ends_it() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        bed.lease();
+        bed.cancel(id, 60_000).unwrap();
+        assert_eq!(bed.act(id, Action::Revoke), Ok(State::Cancelled));
+        assert_eq!(bed.state(id), State::Cancelled);
+    }
+
+    #[test]
+    fn priority_moves_it_and_its_waiting_counts() {
+        let mut bed = Bed::new();
+        let old = bed.submit(|s| s.priority = -1);
+        bed.pass(10);
+        let young = bed.submit(|_| ());
+        let scheduled = bed.submit(|s| s.delay_ms = Some(10));
+        bed.act(old, Action::Priority(0)).unwrap();
+        bed.act(scheduled, Action::Priority(2)).unwrap();
+        bed.pass(10);
+        assert_eq!(bed.order(), [scheduled, old, young]);
+        assert_eq!(bed.show(old).execution.order, crate::bed::START);
+        assert_eq!(bed.show(scheduled).execution.order, bed.now - 2 * AGE_STEP_MS);
+    }
+
+    #[test]
+    fn what_has_ended_says_so_and_nobody_is_not_found() {
+        let mut bed = Bed::new();
+        let ended = bed.submit(|_| ());
+        bed.cancel(ended, 0).unwrap();
+        let nobody = bed.fresh_id();
+        let theirs = bed.submit(|s| s.namespace = "theirs".into());
+        for action in [Action::Pause, Action::Resume, Action::Revoke, Action::Priority(1)] {
+            assert_eq!(bed.act(ended, action), Err(Refusal::Finished(State::Cancelled)));
+            assert_eq!(bed.act(nobody, action), Err(Refusal::NotFound(nobody)));
+            assert_eq!(bed.act(theirs, action), Err(Refusal::NotFound(theirs)));
+        }
+    }
+}

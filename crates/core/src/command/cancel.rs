@@ -54,3 +54,84 @@ impl Cancel {
         Ok(Outcome::Acted(self.id, State::Running))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::{Bed, acted};
+    use crate::command::Command;
+
+    #[test]
+    fn what_no_worker_holds_ends_at_once() {
+        let mut bed = Bed::new();
+        let ready = bed.submit(|_| ());
+        let scheduled = bed.submit(|s| s.delay_ms = Some(1_000));
+        for id in [ready, scheduled] {
+            assert_eq!(bed.cancel(id, 10_000), Ok(State::Cancelled));
+            let end = bed.show(id).execution.end.unwrap();
+            assert_eq!((end.outcome, end.error.unwrap().message.as_str()), (None, "not needed"));
+            assert_eq!(bed.cancel(id, 0), Ok(State::Cancelled), "cancelling twice is fine");
+        }
+        assert!(bed.partition.is_empty());
+    }
+
+    #[test]
+    fn a_worker_has_its_grace_and_then_loses_its_lease() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        let lease = bed.lease();
+        assert_eq!(bed.cancel(id, 5_000), Ok(State::Running));
+        bed.pass(4_999);
+        assert!(bed.heartbeat(lease).unwrap().stop.is_some());
+        bed.pass(1);
+        assert_eq!(bed.state(id), State::Cancelled);
+        let end = bed.show(id).execution.end.unwrap();
+        assert_eq!((end.outcome, end.at), (Some(AttemptOutcome::Cancelled), bed.now));
+        assert_eq!(bed.complete(lease, "1"), Err(Refusal::LeaseLost));
+        assert_eq!(bed.kinds(id).last(), Some(&EventKind::Cancelled));
+    }
+
+    #[test]
+    fn a_second_cancel_may_shorten_the_grace_and_never_prolongs_it() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        let lease = bed.lease();
+        bed.cancel(id, 5_000).unwrap();
+        bed.cancel(id, 9_000).unwrap();
+        assert_eq!(bed.heartbeat(lease).unwrap().stop.unwrap().grace_ms, 5_000);
+        bed.cancel(id, 1_000).unwrap();
+        bed.pass(1_000);
+        assert_eq!(bed.state(id), State::Cancelled);
+    }
+
+    #[test]
+    fn a_worker_that_dies_in_its_grace_gets_no_successor() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        bed.lease();
+        bed.cancel(id, 600_000).unwrap();
+        bed.pass(30_000);
+        assert_eq!(bed.state(id), State::Cancelled);
+    }
+
+    #[test]
+    fn what_has_ended_otherwise_says_so() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        let lease = bed.lease();
+        bed.complete(lease, "1").unwrap();
+        assert_eq!(bed.cancel(id, 0), Err(Refusal::Finished(State::Completed)));
+    }
+
+    #[test]
+    fn nobody_is_not_found_and_neither_is_anothers() {
+        let mut bed = Bed::new();
+        let nobody = bed.fresh_id();
+        assert_eq!(bed.cancel(nobody, 0), Err(Refusal::NotFound(nobody)));
+        let theirs = bed.submit(|s| s.namespace = "theirs".into());
+        assert_eq!(bed.cancel(theirs, 0), Err(Refusal::NotFound(theirs)));
+        let cancel = Cancel { namespace: "theirs".into(), id: theirs, reason: None, grace_ms: 0 };
+        assert_eq!(acted(bed.run(Command::Cancel(cancel))), Ok(State::Cancelled));
+        assert_eq!(bed.cancel(theirs, 0), Err(Refusal::NotFound(theirs)));
+    }
+}

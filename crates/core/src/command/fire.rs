@@ -78,3 +78,155 @@ fn ready(context: &mut Context<'_>, mut execution: Execution) -> Result<(), Refu
     context.put(execution, EventKind::Ready);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::{Bed, policy};
+    use crate::model::{End, Policy};
+
+    fn end(bed: &mut Bed, id: ExecutionId) -> (State, &'static str, Option<AttemptOutcome>, i64) {
+        let execution = bed.show(id).execution;
+        let End { at, outcome, error, .. } = *execution.end.clone().unwrap();
+        let error: &'static str = error.unwrap().error_type.leak();
+        (execution.state(), error, outcome, at - crate::bed::START)
+    }
+
+    fn submit(bed: &mut Bed, change: impl FnOnce(&mut Policy)) -> ExecutionId {
+        bed.submit(|s| s.policy = policy(change))
+    }
+
+    #[test]
+    fn a_lease_that_expires_is_followed_by_another_attempt_up_to_the_most_crashes() {
+        let mut bed = Bed::new();
+        let id = submit(&mut bed, |p| p.max_crashes = 2);
+        let later = bed.submit(|s| s.priority = -1);
+        for attempt in 1..=2 {
+            assert_eq!(bed.claim(1)[0].attempt, attempt);
+            bed.pass(29_999);
+            assert_eq!(bed.state(id), State::Running);
+            bed.pass(1);
+            assert_eq!(bed.state(id), State::Ready);
+        }
+        let lease = bed.lease();
+        assert_eq!((lease.execution, lease.epoch), (id, 3));
+        bed.pass(30_000);
+        assert_eq!(
+            end(&mut bed, id),
+            (State::Failed, "too_many_crashes", Some(AttemptOutcome::Crashed), 90_000)
+        );
+        let shown = bed.show(id);
+        assert_eq!(
+            shown.attempts.iter().map(|a| a.outcome).collect::<Vec<_>>(),
+            [AttemptOutcome::Crashed; 2]
+        );
+        assert_eq!(shown.execution.failures, 0);
+        assert_eq!(bed.order(), [later]);
+    }
+
+    #[test]
+    fn an_outage_of_ours_is_no_crash() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        let lease = bed.lease();
+        bed.now += 1_000_000;
+        bed.partition.set_able_since(bed.now);
+        bed.check();
+        bed.pass(29_999);
+        assert_eq!(bed.state(id), State::Running);
+        assert!(bed.heartbeat(lease).is_ok());
+        bed.pass(29_999);
+        assert_eq!(bed.state(id), State::Running);
+        bed.pass(1);
+        assert_eq!(bed.show(id).execution.crashes, 1);
+    }
+
+    #[test]
+    fn nobody_starts_it_in_time() {
+        let mut bed = Bed::new();
+        let id = submit(&mut bed, |p| p.queue_ttl_ms = Some(500));
+        let started = submit(&mut bed, |p| p.queue_ttl_ms = Some(500));
+        let scheduled = bed.submit(|s| {
+            s.delay_ms = Some(600);
+            s.policy.queue_ttl_ms = Some(500);
+        });
+        let lease = bed.claim(2).iter().find(|g| g.lease.execution == id).unwrap().lease;
+        bed.release(lease).unwrap();
+        bed.pass(499);
+        assert_eq!(bed.state(id), State::Ready);
+        bed.pass(1);
+        assert_eq!(end(&mut bed, id), (State::Expired, "queue_timeout", None, 500));
+        assert_eq!(end(&mut bed, scheduled), (State::Expired, "queue_timeout", None, 500));
+        bed.pass(30_000);
+        assert_eq!(
+            bed.state(started),
+            State::Ready,
+            "once started it has no queue time-out, also after a crash"
+        );
+    }
+
+    #[test]
+    fn an_attempt_runs_out_of_time_however_alive_its_worker_is() {
+        let mut bed = Bed::new();
+        let id = submit(&mut bed, |p| {
+            p.attempt_timeout_ms = Some(20_000);
+            p.retry.max_attempts = 2;
+        });
+        let lease = bed.lease();
+        bed.pass(19_999);
+        bed.heartbeat(lease).unwrap();
+        bed.pass(1);
+        assert_eq!(bed.state(id), State::Scheduled);
+        assert_eq!(bed.heartbeat(lease), Err(Refusal::LeaseLost));
+        bed.pass(1_000);
+        bed.lease();
+        bed.pass(20_000);
+        assert_eq!(
+            end(&mut bed, id),
+            (State::Failed, "attempt_timeout", Some(AttemptOutcome::TimedOut), 41_000)
+        );
+        assert_eq!(bed.show(id).attempts[0].outcome, AttemptOutcome::TimedOut);
+    }
+
+    #[test]
+    fn a_deadline_ends_it_wherever_it_stands() {
+        let mut bed = Bed::new();
+        let running = submit(&mut bed, |p| p.deadline_ms = Some(10_000));
+        bed.lease();
+        let ready = submit(&mut bed, |p| p.deadline_ms = Some(10_000));
+        let failed = submit(&mut bed, |p| p.deadline_ms = Some(10_000));
+        let lease = bed.claim(2).iter().find(|g| g.lease.execution == failed).unwrap().lease;
+        bed.fail_as(lease, "Broken", None, Some(60_000)).unwrap();
+        bed.pass(9_999);
+        assert_eq!(bed.state(running), State::Running);
+        bed.pass(1);
+        for (id, outcome) in
+            [(running, Some(AttemptOutcome::Expired)), (ready, Some(AttemptOutcome::Expired)), (failed, None)]
+        {
+            assert_eq!(end(&mut bed, id), (State::Expired, "deadline_exceeded", outcome, 10_000));
+        }
+    }
+
+    #[test]
+    fn when_several_are_due_the_one_that_ends_most_wins() {
+        let mut bed = Bed::new();
+        let id = submit(&mut bed, |p| {
+            (p.deadline_ms, p.attempt_timeout_ms, p.lease_ttl_ms) = (Some(1_000), Some(1_000), 1_000);
+        });
+        bed.lease();
+        bed.now += 5_000;
+        bed.run(crate::Command::Fire(Fire { id })).unwrap();
+        assert_eq!(end(&mut bed, id).1, "deadline_exceeded");
+    }
+
+    #[test]
+    fn nothing_happens_before_its_time_or_to_nobody() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|s| s.delay_ms = Some(10));
+        let puts = bed.puts;
+        bed.run(crate::Command::Fire(Fire { id })).unwrap();
+        let nobody = bed.fresh_id();
+        bed.run(crate::Command::Fire(Fire { id: nobody })).unwrap();
+        assert_eq!((bed.state(id), bed.puts), (State::Scheduled, puts));
+    }
+}

@@ -76,3 +76,95 @@ impl Replay {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::{Bed, policy};
+    use crate::model::{AttemptOutcome, State, StepOutcome};
+
+    /// One that has journaled `a`, `b`, `c`, and ended.
+    fn ended(bed: &mut Bed) -> ExecutionId {
+        let id = bed.submit(|_| ());
+        let lease = bed.lease();
+        for step in ["b", "a", "c"] {
+            bed.begin(lease, step).unwrap();
+            bed.record(lease, step, "1").unwrap();
+        }
+        bed.complete(lease, "1").unwrap();
+        id
+    }
+
+    #[test]
+    fn it_runs_again_with_its_whole_journal() {
+        let mut bed = Bed::new();
+        let id = ended(&mut bed);
+        bed.pass(1_000);
+        assert_eq!(bed.replay(id, None), Ok(State::Ready));
+        let grant = bed.claim(1).remove(0);
+        assert_eq!((grant.lease.epoch, grant.attempt, grant.journal), (2, 2, true));
+        assert!(matches!(bed.begin(grant.lease, "a"), Ok(StepOutcome::Result(_))));
+        bed.complete(grant.lease, "2").unwrap();
+        let shown = bed.show(id);
+        assert_eq!(shown.attempts[0].outcome, AttemptOutcome::Completed);
+        assert_eq!(shown.execution.end.unwrap().output.unwrap().inline.unwrap(), "2");
+        assert_eq!(bed.store.keys().filter(|key| key.bytes[0] == b'e').count(), 1);
+    }
+
+    #[test]
+    fn the_journal_is_dropped_from_a_step_on_in_the_order_of_beginning() {
+        let mut bed = Bed::new();
+        let id = ended(&mut bed);
+        assert_eq!(bed.replay(id, Some("nothing")), Err(Refusal::StepNotFound { step: "nothing".into() }));
+        bed.replay(id, Some("a")).unwrap();
+        assert_eq!(bed.steps(id).into_keys().collect::<Vec<_>>(), ["b"]);
+        let lease = bed.lease();
+        assert_eq!(bed.begin(lease, "a"), Ok(StepOutcome::Run));
+    }
+
+    #[test]
+    fn failures_crashes_and_time_outs_count_anew() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|s| {
+            s.policy = policy(|p| {
+                (p.retry.max_attempts, p.deadline_ms, p.retention_ms) = (2, Some(10_000), Some(5_000));
+            });
+        });
+        let lease = bed.lease();
+        bed.fail_as(lease, "Broken", Some(false), None).unwrap();
+        bed.pass(20_000);
+        bed.replay(id, None).unwrap();
+        let lease = bed.lease();
+        assert_eq!(bed.fail(lease, "Broken"), Ok(Outcome::Ended(State::Scheduled)));
+        bed.pass(9_999);
+        assert_eq!(bed.state(id), State::Ready);
+        bed.pass(1);
+        assert_eq!(bed.state(id), State::Expired);
+        assert_eq!(bed.show(id).attempts.len(), 2);
+        bed.pass(5_000);
+        bed.trim(id);
+        assert!(bed.store.is_empty(), "{:?}", bed.store.keys());
+    }
+
+    #[test]
+    fn every_end_can_be_replayed_but_nothing_open() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        assert_eq!(bed.replay(id, None), Err(Refusal::NotFinished(State::Ready)));
+        bed.cancel(id, 0).unwrap();
+        assert_eq!(bed.replay(id, None), Ok(State::Ready));
+        bed.act(id, crate::command::Action::Pause).unwrap();
+        bed.cancel(id, 0).unwrap();
+        bed.replay(id, None).unwrap();
+        assert_eq!(bed.order(), [id]);
+    }
+
+    #[test]
+    fn nobody_is_not_found_and_neither_is_anothers() {
+        let mut bed = Bed::new();
+        let nobody = bed.fresh_id();
+        assert_eq!(bed.replay(nobody, None), Err(Refusal::NotFound(nobody)));
+        let theirs = bed.submit(|s| s.namespace = "theirs".into());
+        assert_eq!(bed.replay(theirs, None), Err(Refusal::NotFound(theirs)));
+    }
+}

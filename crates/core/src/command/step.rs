@@ -79,3 +79,78 @@ impl RecordStep {
         Ok(Outcome::Done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::Bed;
+
+    fn result(outcome: Result<StepOutcome, Refusal>) -> bytes::Bytes {
+        match outcome {
+            Ok(StepOutcome::Result(stored)) => stored.inline.unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_recorded_step_never_runs_again() {
+        let mut bed = Bed::new();
+        bed.submit(|_| ());
+        let lease = bed.lease();
+        assert_eq!(bed.begin(lease, "a"), Ok(StepOutcome::Run));
+        assert_eq!(bed.begin(lease, "a"), Ok(StepOutcome::Run), "asked twice in one epoch");
+        bed.record(lease, "a", "1").unwrap();
+        assert_eq!(result(bed.begin(lease, "a")), "1");
+        bed.pass(30_000);
+        let next = bed.lease();
+        assert_eq!(result(bed.begin(next, "a")), "1");
+    }
+
+    #[test]
+    fn a_step_whose_end_is_not_known_says_so_to_the_next_attempt_as_often_as_it_asks() {
+        let mut bed = Bed::new();
+        bed.submit(|_| ());
+        let lease = bed.lease();
+        bed.begin(lease, "a").unwrap();
+        for _ in 0..2 {
+            bed.pass(30_000);
+            let next = bed.lease();
+            assert_eq!(bed.begin(next, "a"), Ok(StepOutcome::Unknown));
+            assert_eq!(bed.begin(next, "a"), Ok(StepOutcome::Unknown), "its answer may have been lost");
+            assert_eq!(bed.begin(lease, "a"), Err(Refusal::LeaseLost));
+            assert_eq!(bed.record(lease, "a", "1"), Err(Refusal::LeaseLost));
+        }
+        bed.pass(30_000);
+        let last = bed.lease();
+        let not_begun = Err(Refusal::StepNotStarted { step: "a".into() });
+        assert_eq!(bed.record(last, "a", "1"), not_begun, "not under this lease");
+        bed.begin(last, "a").unwrap();
+        bed.record(last, "a", "2").unwrap();
+        assert_eq!(result(bed.begin(last, "a")), "2");
+    }
+
+    #[test]
+    fn a_result_is_kept_once() {
+        let mut bed = Bed::new();
+        bed.submit(|_| ());
+        let lease = bed.lease();
+        let not_begun = Err(Refusal::StepNotStarted { step: "a".into() });
+        assert_eq!(bed.record(lease, "a", "1"), not_begun);
+        bed.begin(lease, "a").unwrap();
+        assert_eq!(bed.record(lease, "a", "1"), Ok(Outcome::Done));
+        assert_eq!(bed.record(lease, "a", "1"), Ok(Outcome::Done));
+        let other = Err(Refusal::StepAlreadyRecorded { step: "a".into() });
+        assert_eq!(bed.record(lease, "a", "2"), other);
+    }
+
+    #[test]
+    fn a_large_result_is_whole() {
+        let mut bed = Bed::new();
+        bed.submit(|_| ());
+        let lease = bed.lease();
+        let large = "x".repeat(100_000);
+        bed.begin(lease, "a").unwrap();
+        bed.record(lease, "a", &large).unwrap();
+        assert_eq!(result(bed.begin(lease, "a")), large);
+    }
+}

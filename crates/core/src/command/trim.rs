@@ -97,3 +97,111 @@ impl TrimKey {
         Ok(Outcome::Done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::{Bed, json, policy};
+    use crate::command::Command;
+    use crate::model::RETENTION_MS;
+
+    /// An execution with everything that can hang on one.
+    fn full(bed: &mut Bed, retention_ms: Option<Millis>) -> ExecutionId {
+        let id = bed.submit(|s| {
+            s.input = json(&"x".repeat(2_000));
+            s.tags = vec![("team".into(), "search".into()), ("run".into(), "5".into())];
+            s.key = Some(([7; 16], [1; 16]));
+            s.fairness_key = Some("a".into());
+            s.policy = policy(|p| p.retention_ms = retention_ms);
+        });
+        let lease = bed.lease();
+        bed.begin(lease, "a").unwrap();
+        bed.record(lease, "a", "1").unwrap();
+        bed.fail_as(lease, "Broken", None, Some(0)).unwrap();
+        bed.lease();
+        bed.pass(30_000);
+        let lease = bed.lease();
+        bed.begin(lease, "b").unwrap();
+        bed.complete(lease, &"y".repeat(2_000)).unwrap();
+        bed.pass(10);
+        bed.replay(id, Some("b")).unwrap();
+        let lease = bed.lease();
+        bed.begin(lease, "c").unwrap();
+        bed.complete(lease, &"z".repeat(2_000)).unwrap();
+        id
+    }
+
+    #[test]
+    fn nothing_is_left() {
+        for retention_ms in [None, Some(RETENTION_MS / 2)] {
+            let mut bed = Bed::new();
+            let id = full(&mut bed, retention_ms);
+            let tables: std::collections::BTreeSet<u8> = bed.written.iter().map(|key| key.bytes[0]).collect();
+            assert!(b"xsiuatkpet".iter().all(|kind| tables.contains(kind)), "{tables:?}");
+            assert_eq!(tables.contains(&b'f'), retention_ms.is_some());
+            bed.pass(retention_ms.unwrap_or(RETENTION_MS));
+            bed.trim(id);
+            assert!(bed.store.is_empty(), "{:?}", bed.store.keys());
+            assert_eq!(bed.events.last().map(|event| event.kind), Some(EventKind::Trimmed));
+            bed.trim(id);
+        }
+    }
+
+    #[test]
+    fn only_a_young_key_stays_and_is_listed_for_its_time() {
+        let mut bed = Bed::new();
+        let id = full(&mut bed, Some(1_000));
+        bed.pass(1_000);
+        bed.trim(id);
+        let at = crate::bed::START + KEY_RETENTION_MS;
+        let left: Vec<Key> = bed.store.keys().cloned().collect();
+        assert_eq!(left, [key::idempotency([7; 16]), key::key_trim(at, [7; 16])]);
+        let trim = Command::TrimKey(TrimKey { hash: [7; 16], at });
+        bed.run(trim.clone()).unwrap();
+        assert_eq!(bed.store.len(), 2, "not before its time");
+        bed.now = at;
+        bed.run(trim).unwrap();
+        assert!(bed.store.is_empty());
+    }
+
+    #[test]
+    fn nothing_goes_before_its_time() {
+        let mut bed = Bed::new();
+        let id = full(&mut bed, None);
+        let open = bed.submit(|_| ());
+        bed.pass(RETENTION_MS - 1);
+        let before = bed.store.clone();
+        bed.trim(id);
+        bed.trim(open);
+        let nobody = bed.fresh_id();
+        bed.trim(nobody);
+        assert_eq!(bed.store, before);
+    }
+
+    #[test]
+    fn what_was_replayed_stays() {
+        let mut bed = Bed::new();
+        let id = full(&mut bed, None);
+        bed.pass(RETENTION_MS);
+        bed.replay(id, None).unwrap();
+        let before = bed.store.clone();
+        bed.trim(id);
+        assert_eq!(bed.store, before);
+    }
+
+    #[test]
+    fn of_very_many_attempts_the_latest_are_kept() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        for _ in 0..1_005 {
+            bed.lease();
+            bed.act(id, crate::command::Action::Revoke).unwrap();
+        }
+        let attempts = |bed: &Bed| bed.store.keys().filter(|key| key.bytes[0] == b't').count();
+        assert_eq!(attempts(&bed), 1_000);
+        bed.cancel(id, 0).unwrap();
+        bed.pass(RETENTION_MS);
+        bed.trim(id);
+        assert!(bed.store.is_empty(), "{:?}", bed.store.keys());
+    }
+}
