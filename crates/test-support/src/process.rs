@@ -1,7 +1,7 @@
 //! A child process that can't outlive its test.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,16 +10,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Starts the program, then waits until its standard input closes (we dropped it, or died) and kills the program.
-/// The inner shell names its process id before it becomes the program. `read` and not `cat`: so no child is
-/// reaped before `wait`, and the id can't have become another process's.
+/// Starts the program, waits for a line (we want it dead) or the end of its standard input (we are dead), and kills
+/// the program; in the second case it removes the directory `$0` too, if there is one. The inner shell names its
+/// process id before it becomes the program. `read` is part of the shell: so no child is reaped before `wait`, and
+/// the id can't have become another process's.
 const GUARD: &str = r#"sh -c 'echo $$; exec "$@"' sh "$@" &
 p=$!
 exec >/dev/null
-read -r _
+read -r _ && dir= || dir=$0
 kill -9 $p 2>/dev/null
 wait $p 2>/dev/null
-exit $?"#;
+code=$?
+[ -z "$dir" ] || rm -rf "$dir"
+exit $code"#;
 
 /// How to start a [`Process`].
 #[derive(Debug)]
@@ -28,6 +31,7 @@ pub struct ProcessBuilder {
     args: Vec<OsString>,
     envs: Vec<(OsString, OsString)>,
     dir: Option<PathBuf>,
+    orphaned_dir: PathBuf,
 }
 
 /// A child process. It is killed (SIGKILL) when this is dropped or when the test process dies in any way. Its
@@ -80,10 +84,22 @@ impl ProcessBuilder {
         self
     }
 
+    /// A directory to remove if the test process dies before it can do so.
+    pub(crate) fn remove_if_orphaned(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.orphaned_dir = dir.into();
+        self
+    }
+
     /// Starts it.
     pub fn spawn(self) -> Result<Process> {
         let mut command = Command::new("sh");
-        command.arg("-c").arg(GUARD).arg("sh").arg(&self.program).args(&self.args).envs(self.envs);
+        command
+            .arg("-c")
+            .arg(GUARD)
+            .arg(&self.orphaned_dir)
+            .arg(&self.program)
+            .args(&self.args)
+            .envs(self.envs);
         if let Some(dir) = self.dir {
             command.current_dir(dir);
         }
@@ -107,7 +123,13 @@ impl ProcessBuilder {
 impl Process {
     /// A process that will run `program`.
     pub fn builder(program: impl AsRef<OsStr>) -> ProcessBuilder {
-        ProcessBuilder { program: program.as_ref().to_owned(), args: Vec::new(), envs: Vec::new(), dir: None }
+        ProcessBuilder {
+            program: program.as_ref().to_owned(),
+            args: Vec::new(),
+            envs: Vec::new(),
+            dir: None,
+            orphaned_dir: PathBuf::new(),
+        }
     }
 
     /// Its process id.
@@ -188,7 +210,10 @@ impl Process {
 
     /// Makes the guard kill the program, and returns the program's exit code.
     fn finish(&mut self) -> Option<i32> {
-        drop(self.guard.stdin.take());
+        if let Some(mut stdin) = self.guard.stdin.take() {
+            // If this fails the guard is gone already, and with it the program.
+            let _ = stdin.write_all(b"\n");
+        }
         self.guard.wait().ok().and_then(|status| status.code())
     }
 }

@@ -95,6 +95,7 @@ impl Server {
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", ""])
             .args(&self.args)
             .current_dir(self.dir.path())
+            .remove_if_orphaned(self.dir.path())
             .spawn()?;
         // Its own log says so once it has bound the port and loaded its data; a reply could be another server's.
         process

@@ -75,7 +75,8 @@ fn holds_a_server_until_killed() {
         return;
     }
     let server = Server::start(Flavour::Valkey).unwrap();
-    println!("\npid {}", server.pid().unwrap());
+    let pid = server.pid().unwrap();
+    println!("\npid {pid} {}", std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap().display());
     loop {
         std::thread::park();
     }
@@ -89,12 +90,13 @@ fn a_killed_test_process_takes_its_servers_along() {
         .spawn()
         .unwrap();
     let line = outer.wait_for_line(SOON, |line| line.starts_with("pid ")).unwrap();
-    let pid = line.trim_start_matches("pid ").parse().unwrap();
-    assert!(alive(pid));
+    let (pid, dir) = line.trim_start_matches("pid ").split_once(' ').unwrap();
+    let (pid, dir) = (pid.parse().unwrap(), PathBuf::from(dir));
+    assert!(alive(pid) && dir.is_dir());
     outer.kill();
     let deadline = Instant::now() + SOON;
-    while alive(pid) {
-        assert!(Instant::now() < deadline, "the server outlived its test");
+    while alive(pid) || dir.exists() {
+        assert!(Instant::now() < deadline, "the server or its directory outlived its test");
         std::thread::yield_now();
     }
 }
