@@ -88,17 +88,24 @@ pub struct Acknowledge {
 }
 
 impl Acknowledge {
+    /// Starts the chain to a peer anew, with everything it should hold of ours: due in both directions when either side
+    /// has lost writes that it had acknowledged.
+    pub fn resync(peer: PartitionId, id: u64) -> Self {
+        Self { peer, answer: DeliverAnswer { chain: 0, sequence: 0, diverged: true }, id }
+    }
+
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
         let at = key::chain_to(self.peer);
-        let Some(Record::ChainTo(before)) = context.partition.other(&at).cloned() else {
-            return Ok(Outcome::Done);
+        let before = match context.partition.other(&at) {
+            Some(Record::ChainTo(chain)) => chain.clone(),
+            _ => ChainTo::default(),
         };
         // A peer that is behind what was dropped, or ahead of what was sent, follows another history than ours.
         let same = self.answer.chain == before.chain;
         let gap =
             same && (self.answer.sequence < before.acknowledged || self.answer.sequence > before.sequence);
         if self.answer.diverged || gap || self.answer.chain > before.chain {
-            self.resync(context, &before);
+            self.start_anew(context, &before);
         } else if same && self.answer.sequence > before.acknowledged {
             for sequence in before.acknowledged + 1..=self.answer.sequence {
                 context.put_record(key::outgoing(self.peer, sequence), None);
@@ -109,13 +116,12 @@ impl Acknowledge {
         Ok(Outcome::Done)
     }
 
-    /// A new chain that carries everything the peer should hold of ours.
-    fn resync(&self, context: &mut Context<'_>, before: &ChainTo) {
+    /// A new chain, later than any that either side knows, that carries everything the peer should hold of ours.
+    fn start_anew(&self, context: &mut Context<'_>, before: &ChainTo) {
         for sequence in before.acknowledged + 1..=before.sequence {
             context.put_record(key::outgoing(self.peer, sequence), None);
         }
-        let chain = before.chain.max(self.answer.chain) + 1;
-        let fresh = ChainTo { chain, ..ChainTo::default() };
+        let fresh = ChainTo { chain: before.chain.max(self.answer.chain) + 1, ..ChainTo::default() };
         context.put_record(key::chain_to(self.peer), Some(Record::ChainTo(fresh)));
         let homes = context.partition.lane_homes();
         let homes: Vec<_> = homes.map(|(n, l, s)| (n.to_owned(), l.to_owned(), s.clone())).collect();
@@ -142,4 +148,189 @@ pub(super) fn send(context: &mut Context<'_>, peer: PartitionId, message: Messag
     chain.id = id;
     context.put_record(key::outgoing(peer, sequence), Some(Record::Link(Box::new(link))));
     context.put_record(at, Some(Record::ChainTo(chain)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::Bed;
+    use crate::command::{Command, LaneChange, SetLane};
+    use crate::model::LaneMode;
+
+    const LANES: [&str; 4] = ["a", "b", "c", "d"];
+
+    /// The home of a lane, and another partition that follows it.
+    fn pair() -> (Bed, Bed) {
+        let home = SetLane::home("default", "a");
+        let other = PartitionId::all().find(|p| *p != home).unwrap();
+        (Bed::at(home), Bed::at(other))
+    }
+
+    fn links(from: &Bed, to: &Bed) -> Vec<Link> {
+        let to = to.partition.id();
+        from.partition.outgoing().filter(|(peer, _)| *peer == to).map(|(_, link)| link.clone()).collect()
+    }
+
+    fn deliver(to: &mut Bed, from: PartitionId, links: Vec<Link>) -> DeliverAnswer {
+        match to.run(Command::Deliver(Deliver { from, links })) {
+            Ok(Outcome::Delivered(answer)) => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn acknowledge(from: &mut Bed, to: &Bed, answer: DeliverAnswer) {
+        let acknowledge = Acknowledge { peer: to.partition.id(), answer, id: from.now as u64 };
+        from.run(Command::Acknowledge(acknowledge)).unwrap();
+    }
+
+    /// Sends what is under way until nothing is; at most so often that a quarrel without end is seen.
+    fn settle(from: &mut Bed, to: &mut Bed) {
+        for _ in 0..4 {
+            let links = links(from, to);
+            if links.is_empty() {
+                return;
+            }
+            let answer = deliver(to, from.partition.id(), links);
+            acknowledge(from, to, answer);
+        }
+        panic!("they do not agree");
+    }
+
+    fn set(bed: &mut Bed, mode: LaneMode) {
+        bed.set_lane("a", LaneChange::Mode(mode));
+    }
+
+    fn mode(bed: &Bed) -> LaneMode {
+        bed.partition.lane("default", "a").mode
+    }
+
+    #[test]
+    fn links_are_taken_once_in_order_and_dropped_when_taken() {
+        let (mut home, mut other) = pair();
+        set(&mut home, LaneMode::Paused);
+        set(&mut home, LaneMode::Draining);
+        let sent = links(&home, &other);
+        assert_eq!(sent.iter().map(|link| (link.sequence, link.chain)).collect::<Vec<_>>(), [(1, 1), (2, 1)]);
+        let answer = deliver(&mut other, home.partition.id(), sent.clone());
+        assert_eq!(answer, DeliverAnswer { chain: 1, sequence: 2, diverged: false });
+        assert_eq!(mode(&other), LaneMode::Draining);
+        let puts = other.puts;
+        assert_eq!(deliver(&mut other, home.partition.id(), sent[..1].to_vec()), answer, "a repetition");
+        assert_eq!((other.puts, mode(&other)), (puts, LaneMode::Draining));
+        acknowledge(&mut home, &other, answer);
+        assert!(links(&home, &other).is_empty());
+        let puts = home.puts;
+        acknowledge(&mut home, &other, answer);
+        assert_eq!(home.puts, puts);
+    }
+
+    #[test]
+    fn a_link_beyond_the_next_waits_for_the_missing() {
+        let (mut home, mut other) = pair();
+        for mode in [LaneMode::Paused, LaneMode::Draining, LaneMode::Open] {
+            set(&mut home, mode);
+        }
+        let sent = links(&home, &other);
+        deliver(&mut other, home.partition.id(), sent[..1].to_vec());
+        let answer = deliver(&mut other, home.partition.id(), sent[2..].to_vec());
+        assert_eq!(answer, DeliverAnswer { chain: 1, sequence: 1, diverged: false });
+        assert_eq!(mode(&other), LaneMode::Paused);
+        acknowledge(&mut home, &other, answer);
+        assert_eq!(links(&home, &other).len(), 2);
+        settle(&mut home, &mut other);
+        assert_eq!(mode(&other), LaneMode::Open);
+    }
+
+    /// What a partition was earlier: the store lost everything since.
+    fn rolled_back(bed: &Bed, store: &std::collections::BTreeMap<key::Key, bytes::Bytes>) -> Bed {
+        let mut back = Bed::at(bed.partition.id());
+        back.store = store.clone();
+        back.now = bed.now + 1;
+        back.partition = back.rebuilt();
+        back
+    }
+
+    #[test]
+    fn a_receiver_that_lost_writes_is_told_everything_again() {
+        let (mut home, mut other) = pair();
+        set(&mut home, LaneMode::Paused);
+        settle(&mut home, &mut other);
+        let before = other.store.clone();
+        set(&mut home, LaneMode::Draining);
+        settle(&mut home, &mut other);
+        let mut other = rolled_back(&other, &before);
+        assert_eq!(mode(&other), LaneMode::Paused);
+        // The next message finds the gap.
+        home.set_lane(
+            "a",
+            LaneChange::Settings { weights: Default::default(), age_step_ms: Some(1), max_length: None },
+        );
+        settle(&mut home, &mut other);
+        assert_eq!(other.partition.lane("default", "a"), home.partition.lane("default", "a"));
+        assert_eq!(mode(&other), LaneMode::Draining);
+    }
+
+    #[test]
+    fn a_sender_that_lost_writes_is_the_truth_all_the_same() {
+        for later in [1, 2, 3, 4] {
+            let (mut home, mut other) = pair();
+            set(&mut home, LaneMode::Draining);
+            settle(&mut home, &mut other);
+            let before = home.store.clone();
+            for mode in [LaneMode::Paused, LaneMode::Draining, LaneMode::Paused] {
+                set(&mut home, mode);
+            }
+            settle(&mut home, &mut other);
+            let mut home = rolled_back(&home, &before);
+            for n in 0..later {
+                home.now += 1;
+                set(&mut home, if n % 2 == 0 { LaneMode::Open } else { LaneMode::Paused });
+            }
+            settle(&mut home, &mut other);
+            assert_eq!(other.partition.lane("default", "a"), home.partition.lane("default", "a"), "{later}");
+        }
+    }
+
+    #[test]
+    fn settings_that_their_home_lost_are_forgotten() {
+        let (mut home, mut other) = pair();
+        set(&mut home, LaneMode::Paused);
+        settle(&mut home, &mut other);
+        let mut home = rolled_back(&home, &Default::default());
+        home.run(Command::Acknowledge(Acknowledge::resync(other.partition.id(), 9))).unwrap();
+        settle(&mut home, &mut other);
+        assert_eq!(mode(&other), LaneMode::Open);
+        assert!(!other.store.contains_key(&key::lane("default", "a")));
+        set(&mut home, LaneMode::Draining);
+        settle(&mut home, &mut other);
+        assert_eq!(mode(&other), LaneMode::Draining);
+    }
+
+    #[test]
+    fn lanes_of_other_homes_are_left_alone() {
+        let (mut home, mut other) = pair();
+        for lane in LANES {
+            other.own_lane(lane, |s| s.mode = LaneMode::Paused);
+        }
+        home.run(Command::Acknowledge(Acknowledge::resync(other.partition.id(), 9))).unwrap();
+        settle(&mut home, &mut other);
+        for lane in LANES {
+            let kept = SetLane::home("default", lane) != home.partition.id();
+            assert_eq!(other.partition.lane("default", lane).mode == LaneMode::Paused, kept, "{lane}");
+        }
+    }
+
+    #[test]
+    fn answers_about_an_earlier_chain_do_no_harm() {
+        let (mut home, mut other) = pair();
+        set(&mut home, LaneMode::Paused);
+        let sent = links(&home, &other);
+        let answer = deliver(&mut other, home.partition.id(), sent);
+        home.run(Command::Acknowledge(Acknowledge::resync(other.partition.id(), 9))).unwrap();
+        let sent = links(&home, &other);
+        acknowledge(&mut home, &other, answer);
+        assert_eq!(links(&home, &other), sent);
+        settle(&mut home, &mut other);
+        assert_eq!(mode(&other), LaneMode::Paused);
+    }
 }

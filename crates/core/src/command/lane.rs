@@ -110,3 +110,68 @@ pub(super) fn keep_only(context: &mut Context<'_>, home: PartitionId, names: &[(
         context.event_of_partition(EventKind::LaneChanged);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::Bed;
+
+    fn home() -> Bed {
+        Bed::at(SetLane::home("default", "mail"))
+    }
+
+    #[test]
+    fn a_change_is_sent_to_every_other_partition() {
+        let mut bed = home();
+        let settings = bed.set_lane("mail", LaneChange::Mode(LaneMode::Paused));
+        assert_eq!((settings.mode, settings.generation), (LaneMode::Paused, 1));
+        assert_eq!(bed.partition.lane("default", "mail"), &settings);
+        let peers: Vec<_> = bed.partition.outgoing().map(|(peer, _)| peer).collect();
+        assert_eq!(peers, PartitionId::all().filter(|p| *p != bed.partition.id()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn nothing_changed_is_nothing_sent() {
+        let mut bed = home();
+        bed.set_lane("mail", LaneChange::Mode(LaneMode::Open));
+        assert_eq!(bed.puts, 0);
+        bed.set_lane("mail", LaneChange::Mode(LaneMode::Paused));
+        let puts = bed.puts;
+        bed.set_lane("mail", LaneChange::Mode(LaneMode::Paused));
+        assert_eq!(bed.set_lane("mail", LaneChange::Read).generation, 1);
+        assert_eq!(bed.puts, puts);
+    }
+
+    #[test]
+    fn settings_and_mode_change_apart() {
+        let mut bed = home();
+        bed.set_lane("mail", LaneChange::Mode(LaneMode::Draining));
+        let weights = BTreeMap::from([("a".to_owned(), 3)]);
+        let change =
+            LaneChange::Settings { weights: weights.clone(), age_step_ms: Some(5), max_length: Some(10) };
+        let settings = bed.set_lane("mail", change);
+        let expected = LaneSettings {
+            generation: 2,
+            mode: LaneMode::Draining,
+            weights,
+            age_step_ms: Some(5),
+            max_length: Some(10),
+        };
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn its_groups_are_offered_anew() {
+        let mut bed = home();
+        bed.submit(|s| s.lane = "mail".into());
+        let mut txn = crate::Txn::default();
+        let change = LaneChange::Mode(LaneMode::Paused);
+        let set = SetLane { namespace: "default".into(), lane: "mail".into(), change, id: 1 };
+        bed.run_in(&mut txn, &crate::Command::SetLane(set)).unwrap();
+        let touched = txn.take_ready();
+        assert_eq!(touched.len(), 1);
+        assert_eq!(bed.partition.ready_in(&touched[0]), None);
+        txn.undo(&mut bed.partition);
+        assert!(bed.partition.ready_in(&touched[0]).is_some());
+    }
+}

@@ -290,7 +290,8 @@ impl Bed {
     }
 
     pub fn set_lane(&mut self, lane: &str, change: LaneChange) -> LaneSettings {
-        let set = SetLane { namespace: "default".into(), lane: lane.into(), change, id: 1_000 };
+        let id = self.now as u64 * 1_000 + self.count;
+        let set = SetLane { namespace: "default".into(), lane: lane.into(), change, id };
         match self.run(Command::SetLane(set)) {
             Ok(Outcome::Lane(settings)) => *settings,
             other => panic!("{other:?}"),
