@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use stint_store::valkey::{Ack, ValkeyConfig, ValkeyStore};
 use stint_store::{Batch, Committed, Head, NodeId, PartitionId, Store, Table, Write};
-use stint_test_support::{Flavour, Server};
+use stint_test_support::{Cluster, Flavour, Server};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -162,23 +162,39 @@ async fn entries(flavour: Flavour, name: &str, table: Table, value_bytes: usize,
     Ok(())
 }
 
-/// Commands of a store that nobody calls.
+/// Commands of a store that nobody calls, on one server and on a cluster.
 async fn idle(flavour: Flavour) -> Result<()> {
     let (server, store) = start(flavour).await?;
-    let before = server.info("stats", "total_commands_processed")?;
+    println!("{{\"idle_commands_in_3_s\": {}}}", commands_in_3_s(std::slice::from_ref(&server)).await?);
+    store.close().await?;
+    let cluster = Cluster::start(flavour, 3)?;
+    let store = open(cluster.url()).await?;
+    println!("{{\"idle_cluster_commands_in_3_s\": {}}}", commands_in_3_s(cluster.nodes()).await?);
+    Ok(store.close().await?)
+}
+
+async fn commands_in_3_s(servers: &[Server]) -> Result<f64> {
+    let total = || -> Result<f64> {
+        let mut total = 0.0;
+        for server in servers {
+            total += server.info("stats", "total_commands_processed")?;
+        }
+        Ok(total)
+    };
+    let before = total()?;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    // The first look itself is counted by the second.
-    let commands = server.info("stats", "total_commands_processed")? - before - 1.0;
-    println!("{{\"idle_commands_in_3_s\": {commands}}}");
-    drop(store);
-    Ok(())
+    // The first look is counted by the second.
+    Ok(total()? - before - servers.len() as f64)
 }
 
 async fn start(flavour: Flavour) -> Result<(Server, Arc<ValkeyStore>)> {
     let server = Server::start(flavour)?;
-    let config = ValkeyConfig { url: server.url(), prefix: "stint".to_owned(), ack: Ack::Memory };
-    let store = ValkeyStore::open(config).await?;
+    let store = open(server.url()).await?;
     Ok((server, store))
+}
+
+async fn open(url: String) -> Result<Arc<ValkeyStore>> {
+    Ok(ValkeyStore::open(ValkeyConfig { url, prefix: "stint".to_owned(), ack: Ack::Memory }).await?)
 }
 
 /// A key of 17 bytes: a kind and 16 bytes that begin with the time, as ids do.
