@@ -1,9 +1,25 @@
 //! Partitions as actors over a store, and what stands between them and the outside.
 
+mod backoff;
+mod clock;
+mod config;
 mod engine;
+mod error;
 pub mod hub;
+mod lanes;
+mod meta;
+mod node;
+mod open;
+mod partition;
+mod random;
+mod scanner;
+mod stats;
 mod waiters;
 mod workers;
 
+pub use config::EngineConfig;
 pub use engine::Engine;
+pub use error::{CallError, OpenError};
+pub use node::Node;
+pub use stats::NodeStats;
 pub use waiters::Waiters;

@@ -1,0 +1,222 @@
+//! What the store as a whole knows: who serves it, and which store it is.
+//!
+//! | table | key of the meta partition | value |
+//! |---|---|---|
+//! | live | `n` node | [`Member`]: the node's last heartbeat |
+//! | live | `i` | the store's own identity when it was last served |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use minicbor::{Decode, Encode};
+use stint_core::Millis;
+use stint_store::{Batch, Committed, Head, META, NodeId, Store, StoreError, Table, Write};
+
+use crate::OpenError;
+use crate::backoff::pauses;
+use crate::node::Shared;
+use crate::random::Randomness;
+
+/// A heartbeat this often.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// A heartbeat younger than this is a live node's.
+const FRESH_MS: Millis = 6_000;
+
+const IDENTITY: &[u8] = b"i";
+
+/// A node that serves the store.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct Member {
+    /// Its name.
+    #[n(0)]
+    pub(crate) name: String,
+    /// Its process's start.
+    #[n(1)]
+    pub(crate) incarnation: u64,
+    /// When it last said that it lives, by the store's clock.
+    #[n(2)]
+    pub(crate) at: Millis,
+    /// The level it knows.
+    #[n(3)]
+    pub(crate) level: u32,
+}
+
+/// What was found at the start.
+pub(crate) struct Found {
+    /// The store says that it is another one than when it was last served.
+    pub(crate) replaced: bool,
+}
+
+/// This node, as the store knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Myself {
+    pub(crate) node: NodeId,
+    pub(crate) name: String,
+    pub(crate) incarnation: u64,
+    pub(crate) level: u32,
+    /// Whether others may serve the store too.
+    pub(crate) share: bool,
+}
+
+/// Refuses if another node serves the store; else announces this one, and keeps the store's identity.
+pub(crate) async fn enter(
+    store: &Arc<dyn Store>,
+    myself: &Myself,
+    random: &Randomness,
+    store_ms: Millis,
+) -> Result<Found, OpenError> {
+    let identity = store.identity().await?;
+    loop {
+        let (rows, head) = rows(&**store).await?;
+        if !store.exclusive() && !myself.share {
+            refuse_if_served(&rows, myself, store_ms)?;
+        }
+        let known = rows.iter().find(|(key, _)| **key == *IDENTITY).map(|(_, value)| value);
+        let replaced = known.is_some_and(|known| **known != *identity.as_bytes());
+        let mut writes = Vec::new();
+        if known.is_none_or(|known| **known != *identity.as_bytes()) {
+            let (key, value) = (Bytes::from_static(IDENTITY), Bytes::from(identity.clone()));
+            writes.push(Write { table: Table::Live, key, value: Some(value) });
+        }
+        if !store.exclusive() {
+            writes.push(heartbeat(myself, store_ms));
+        }
+        if writes.is_empty() {
+            return Ok(Found { replaced });
+        }
+        if replaced {
+            tracing::error!(identity, "the store is not the one that was served before; new timelines begin");
+        }
+        match commit(&**store, myself, random, head, store_ms, writes).await? {
+            Committed::Yes(_) => return Ok(Found { replaced }),
+            // Somebody else entered at the same moment: look again.
+            Committed::Conflict(_) | Committed::Present(_) => {}
+        }
+    }
+}
+
+/// Says every two seconds that this node lives, where others could serve the store as well.
+pub(crate) async fn keep_alive(shared: Arc<Shared>) {
+    let mut head = None;
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.end() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        if let Err(error) = beat(&shared, &mut head).await {
+            tracing::warn!(%error, "no heartbeat: the store does not answer");
+            head = None;
+        }
+    }
+}
+
+async fn beat(shared: &Shared, head: &mut Option<Head>) -> Result<(), StoreError> {
+    let myself = &shared.myself;
+    let store_ms = shared.store.clock().await?;
+    shared.clock.observe(store_ms);
+    let expected = match *head {
+        Some(head) => head,
+        None => shared.store.get(META, Vec::new()).await?.head,
+    };
+    let writes = vec![heartbeat(myself, store_ms)];
+    *head = match commit(&*shared.store, myself, &shared.random, expected, store_ms, writes).await? {
+        Committed::Yes(head) => Some(head),
+        // The next beat knows where it stands.
+        Committed::Conflict(head) => Some(head),
+        Committed::Present(_) => None,
+    };
+    Ok(())
+}
+
+/// Takes this node's heartbeat away, so that the next one need not wait.
+pub(crate) async fn leave(shared: &Shared) -> Result<(), StoreError> {
+    let (store, myself) = (&*shared.store, &shared.myself);
+    if store.exclusive() {
+        return Ok(());
+    }
+    for _ in 0..3 {
+        let head = store.get(META, Vec::new()).await?.head;
+        let writes = vec![Write { table: Table::Live, key: member_key(myself.node), value: None }];
+        if let Committed::Yes(_) = commit(store, myself, &shared.random, head, head.now_ms, writes).await? {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn refuse_if_served(rows: &[(Bytes, Bytes)], myself: &Myself, store_ms: Millis) -> Result<(), OpenError> {
+    for (_, value) in rows.iter().filter(|(key, _)| key.first() == Some(&b'n')) {
+        let member: Member = minicbor::decode(value).map_err(|e| OpenError::Corrupt(e.to_string()))?;
+        let age_ms = store_ms - member.at;
+        if age_ms < FRESH_MS && member.incarnation != myself.incarnation {
+            return Err(OpenError::InUse { node: member.name, age_ms: age_ms.max(0) });
+        }
+    }
+    Ok(())
+}
+
+fn heartbeat(myself: &Myself, at: Millis) -> Write {
+    let member =
+        Member { name: myself.name.clone(), incarnation: myself.incarnation, at, level: myself.level };
+    let mut value = Vec::with_capacity(64);
+    // Writing to a Vec can't fail.
+    _ = minicbor::encode(&member, &mut value);
+    Write { table: Table::Live, key: member_key(myself.node), value: Some(value.into()) }
+}
+
+fn member_key(node: NodeId) -> Bytes {
+    let mut key = vec![b'n'];
+    key.extend_from_slice(&node.0.to_be_bytes());
+    key.into()
+}
+
+/// All rows of the meta partition, which is small, at one head.
+async fn rows(store: &dyn Store) -> Result<(Vec<(Bytes, Bytes)>, Head), StoreError> {
+    'again: loop {
+        let mut rows = Vec::new();
+        let mut head = None;
+        let mut cursor = None;
+        loop {
+            let page = store.load(META, cursor).await?;
+            if *head.get_or_insert(page.head) != page.head {
+                continue 'again;
+            }
+            rows.extend(page.rows);
+            cursor = page.cursor;
+            if cursor.is_none() {
+                return Ok((rows, head.unwrap_or_default()));
+            }
+        }
+    }
+}
+
+/// Commits to the meta partition, as often as it takes to know how it ended.
+async fn commit(
+    store: &dyn Store,
+    myself: &Myself,
+    random: &Randomness,
+    expected: Head,
+    now: Millis,
+    writes: Vec<Write>,
+) -> Result<Committed, StoreError> {
+    let next = Head {
+        timeline: expected.timeline,
+        version: expected.version + 1,
+        nonce: random.number(),
+        committer: myself.node,
+        now_ms: now.max(expected.now_ms),
+        level: expected.level.max(1),
+    };
+    let batch = Arc::new(Batch { next, incarnation: myself.incarnation, writes, absent: Vec::new() });
+    let mut pauses = pauses();
+    loop {
+        match store.commit(META, expected, batch.clone()).await {
+            Err(StoreError::Unknown(_)) => pauses.wait().await,
+            settled => return settled,
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! A node: 64 partition actors over one store, and the handle through which the rest of the engine reaches them.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use stint_core::{Command, Key, Millis, PARTITIONS, Partition, PartitionId};
+use stint_store as store;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::hub::{Hub, Reservation};
+use crate::lanes::LaneLengths;
+use crate::meta::{self, Myself};
+use crate::partition::{Actor, Answer, LookWith, Message, Transport};
+use crate::random::Randomness;
+use crate::scanner::Trims;
+use crate::stats::{NodeStats, Tally};
+use crate::{CallError, EngineConfig, Waiters};
+
+/// Partitions loaded at once: enough to keep the cores and the disk busy.
+const LOADS: usize = 8;
+
+/// A handle to a node. The node ends when it is drained, or when its last handle is dropped.
+#[derive(Clone)]
+pub struct Node {
+    shared: Arc<Shared>,
+    _last: Arc<StopOnDrop>,
+}
+
+struct StopOnDrop(Arc<Shared>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// What the actors of a node share.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn store::Store>,
+    pub(crate) config: EngineConfig,
+    pub(crate) clock: Clock,
+    pub(crate) random: Randomness,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) myself: Myself,
+    /// The store may have been replaced since it was last served: every partition begins a new timeline.
+    pub(crate) replaced: bool,
+    pub(crate) trims: Trims,
+    pub(crate) lanes: LaneLengths,
+    pub(crate) loads: Semaphore,
+    pub(crate) tally: Tally,
+    mailboxes: Vec<Mailbox>,
+    draining: AtomicBool,
+    failure: watch::Sender<Option<String>>,
+    open: watch::Sender<u32>,
+    /// Work since the store's clock was last read.
+    worked: AtomicBool,
+    work: Notify,
+    /// Ends the tasks beside the actors.
+    ended: watch::Sender<bool>,
+}
+
+struct Mailbox {
+    sender: mpsc::UnboundedSender<Message>,
+    queued: AtomicUsize,
+    live: AtomicU64,
+}
+
+/// What a node is made of, before its actors run.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn store::Store>,
+    pub(crate) config: EngineConfig,
+    pub(crate) clock: Clock,
+    pub(crate) random: Randomness,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) myself: Myself,
+    pub(crate) replaced: bool,
+}
+
+impl Node {
+    /// Starts the actors; each serves as soon as it has loaded its partition.
+    pub(crate) fn start(parts: Parts) -> Self {
+        let mut receivers = Vec::new();
+        let mut mailboxes = Vec::new();
+        for _ in 0..PARTITIONS {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            mailboxes.push(Mailbox { sender, queued: AtomicUsize::new(0), live: AtomicU64::new(0) });
+            receivers.push(receiver);
+        }
+        let shared = Arc::new(Shared {
+            store: parts.store,
+            config: parts.config,
+            clock: parts.clock,
+            random: parts.random,
+            hub: parts.hub,
+            waiters: parts.waiters,
+            transport: parts.transport,
+            myself: parts.myself,
+            replaced: parts.replaced,
+            trims: Trims::default(),
+            lanes: LaneLengths::default(),
+            loads: Semaphore::new(LOADS),
+            tally: Tally::default(),
+            mailboxes,
+            draining: AtomicBool::new(false),
+            failure: watch::Sender::new(None),
+            open: watch::Sender::new(0),
+            worked: AtomicBool::new(false),
+            work: Notify::new(),
+            ended: watch::Sender::new(false),
+        });
+        for (id, receiver) in PartitionId::all().zip(receivers) {
+            tokio::spawn(supervise(id, shared.clone(), receiver));
+        }
+        Self { _last: Arc::new(StopOnDrop(shared.clone())), shared }
+    }
+
+    /// Runs a command and answers when its outcome is committed.
+    pub async fn call(&self, partition: PartitionId, command: Command) -> Answer {
+        self.shared.call(partition, command).await
+    }
+
+    /// Runs a command whose outcome nobody waits for.
+    pub fn post(&self, partition: PartitionId, command: Command) {
+        self.shared.send(partition, Message::Post(command));
+    }
+
+    /// Asks a partition to fill a claim's slots.
+    pub fn serve(&self, partition: PartitionId, reservation: Reservation) {
+        let (claim, slots) = (reservation.claim, reservation.max);
+        if !self.shared.send(partition, Message::Serve(reservation)) {
+            self.shared.hub.unused(claim, slots);
+        }
+    }
+
+    /// Looks at a projection; what was seen is committed when the answer comes. It may be called more than once.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        partition: PartitionId,
+        look: impl Fn(&Partition) -> T + Send + 'static,
+    ) -> Result<T, CallError> {
+        let (reply, answer) = oneshot::channel();
+        let look = LookWith { look, seen: None, reply };
+        self.shared.count(partition);
+        self.shared.send(partition, Message::Look(Box::new(look)));
+        answer.await.unwrap_or_else(|_| Err(self.shared.gone()))
+    }
+
+    /// Ordered records `from <= key < to`, all of them.
+    pub async fn range(
+        &self,
+        partition: PartitionId,
+        from: Key,
+        to: Key,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, CallError> {
+        let mut range = store::Range { from: from.bytes, to: to.bytes, reverse: false, limit };
+        let mut rows = Vec::new();
+        while rows.len() < limit {
+            let page = self.shared.store.range(store::PartitionId(partition.0), range.clone()).await;
+            let page = page.map_err(|error| CallError::Store(error.to_string()))?;
+            rows.extend(page.rows);
+            match page.cursor {
+                Some(cursor) => range.from = cursor,
+                None => break,
+            }
+        }
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    /// Ms since 1970 UTC, by the node's clock.
+    pub fn now(&self) -> Millis {
+        self.shared.clock.now()
+    }
+
+    /// 128 random bits, from the engine's one source.
+    pub fn random(&self) -> u128 {
+        self.shared.random.wide()
+    }
+
+    /// Commands that are not answered yet.
+    pub fn in_flight(&self) -> usize {
+        self.shared.mailboxes.iter().map(|mailbox| mailbox.queued.load(Relaxed)).sum()
+    }
+
+    /// Partitions that are served.
+    pub fn partitions_open(&self) -> u32 {
+        *self.shared.open.borrow()
+    }
+
+    /// Resolves when every partition is served.
+    pub async fn opened(&self) {
+        // The sender lives as long as this handle.
+        _ = self.shared.open.subscribe().wait_for(|open| *open == u32::from(PARTITIONS)).await;
+    }
+
+    /// Whether it is stopping.
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Relaxed)
+    }
+
+    /// Why the store can't be used any more, if so.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.failure.borrow().clone()
+    }
+
+    /// Resolves when the store can't be used any more.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.shared.failure.subscribe();
+        match failure.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            // The sender lives as long as this handle.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Takes nothing new, finishes what is here, and closes the store.
+    pub async fn drain(&self) {
+        self.shared.draining.store(true, Relaxed);
+        let mut waits = Vec::new();
+        for partition in PartitionId::all() {
+            let (reply, drained) = oneshot::channel();
+            if self.shared.send(partition, Message::Drain(reply)) {
+                waits.push(drained);
+            }
+        }
+        for drained in waits {
+            // An actor that has ended is drained.
+            _ = drained.await;
+        }
+        self.shared.ended.send_replace(true);
+        if let Err(error) = meta::leave(&self.shared).await {
+            tracing::warn!(%error, "this node could not take its heartbeat back");
+        }
+        if let Err(error) = self.shared.store.close().await {
+            tracing::error!(%error, "the store did not close well");
+        }
+    }
+
+    /// Counters since the start.
+    pub fn stats(&self) -> NodeStats {
+        let live = self.shared.mailboxes.iter().map(|mailbox| mailbox.live.load(Relaxed)).sum();
+        self.shared.tally.read(live, self.in_flight(), self.partitions_open(), self.shared.store.counters())
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+/// Runs an actor. Rules that panic are undone one by one; a panic of the actor itself leaves nothing to go on from but
+/// the store.
+async fn supervise(id: PartitionId, shared: Arc<Shared>, mailbox: mpsc::UnboundedReceiver<Message>) {
+    let served = AssertUnwindSafe(Actor::serve(id, shared.clone(), mailbox)).catch_unwind().await;
+    if served.is_err() {
+        shared.fail(&format!("the actor of partition {} panicked", id.0));
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("name", &self.shared.config.node).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// See [`Node::call`].
+    pub(crate) async fn call(&self, partition: PartitionId, command: Command) -> Answer {
+        if self.draining.load(Relaxed) {
+            return Err(CallError::Draining);
+        }
+        if command.adds_work() && self.queued(partition) >= self.config.queue_max {
+            return Err(CallError::Overloaded);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.count(partition);
+        self.send(partition, Message::Call(command, reply));
+        answer.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    /// Puts a message into a mailbox; whether anybody will take it.
+    pub(crate) fn send(&self, partition: PartitionId, message: Message) -> bool {
+        self.mailbox(partition).is_some_and(|mailbox| mailbox.sender.send(message).is_ok())
+    }
+
+    /// Lets a partition's peer compare its chain to that partition.
+    pub(crate) fn compare(&self, peer: PartitionId, with: PartitionId) {
+        self.send(peer, Message::Compare(with));
+    }
+
+    /// Counts a message that will be answered.
+    fn count(&self, partition: PartitionId) {
+        if let Some(mailbox) = self.mailbox(partition) {
+            mailbox.queued.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// So many counted messages are answered.
+    pub(crate) fn answered(&self, partition: PartitionId, count: usize) {
+        if count > 0
+            && let Some(mailbox) = self.mailbox(partition)
+        {
+            mailbox.queued.fetch_sub(count, Relaxed);
+        }
+    }
+
+    /// A batch was committed.
+    pub(crate) fn committed(&self, partition: PartitionId, commands: usize, writes: usize, live: usize) {
+        self.tally.committed(commands, writes);
+        if let Some(mailbox) = self.mailbox(partition) {
+            mailbox.live.store(live as u64, Relaxed);
+        }
+    }
+
+    /// A partition is served from now on.
+    pub(crate) fn opened(&self, partition: PartitionId, live: usize) {
+        if let Some(mailbox) = self.mailbox(partition) {
+            mailbox.live.store(live as u64, Relaxed);
+        }
+        self.open.send_modify(|open| *open += 1);
+    }
+
+    /// A partition that was served is not any more.
+    pub(crate) fn closed(&self) {
+        self.open.send_modify(|open| *open = open.saturating_sub(1));
+    }
+
+    /// The store can't be used any more: everything ends.
+    pub(crate) fn fail(&self, reason: &str) {
+        let first = self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            if first {
+                *failure = Some(reason.to_owned());
+            }
+            first
+        });
+        if first {
+            tracing::error!(reason, "the store failed; the engine stops");
+            self.stop();
+        }
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+
+    /// Notes that there is work, so that the store's clock is followed.
+    pub(crate) fn note_work(&self) {
+        if !self.worked.load(Relaxed) && !self.worked.swap(true, Relaxed) {
+            self.work.notify_one();
+        }
+    }
+
+    /// Waits for work since the last call.
+    pub(crate) async fn next_work(&self) {
+        while !self.worked.swap(false, Relaxed) {
+            self.work.notified().await;
+        }
+    }
+
+    /// Resolves when the node ends.
+    pub(crate) async fn end(&self) {
+        // The sender lives as long as this.
+        _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    /// Whether the node ends or has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        *self.ended.borrow()
+    }
+
+    fn stop(&self) {
+        self.ended.send_replace(true);
+        for partition in PartitionId::all() {
+            self.send(partition, Message::Stop);
+        }
+    }
+
+    fn queued(&self, partition: PartitionId) -> usize {
+        self.mailbox(partition).map_or(0, |mailbox| mailbox.queued.load(Relaxed))
+    }
+
+    fn mailbox(&self, partition: PartitionId) -> Option<&Mailbox> {
+        self.mailboxes.get(usize::from(partition.0))
+    }
+
+    /// Why an actor dropped what it was asked.
+    fn gone(&self) -> CallError {
+        match &*self.failure.borrow() {
+            Some(reason) => CallError::Store(reason.clone()),
+            None if self.draining.load(Relaxed) || self.has_ended() => CallError::Draining,
+            None => CallError::Store("this partition is not served".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! A batch is closed and sent; what leaves when it is committed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stint_core::Millis;
+use stint_store::{Batch, Head};
+use tokio::time::Instant;
+
+use super::Actor;
+use super::batch::{How, InFlight, Open, Settled, check, commit};
+use super::job::{Job, Ran, To};
+use crate::CallError;
+
+/// A commit that takes longer than this counts as a time in which no heartbeat could be taken.
+const BLOCKED: Duration = Duration::from_secs(1);
+
+/// After a commit that found no room the timers rest for so long.
+const REST_MS: Millis = 1_000;
+
+impl Actor {
+    /// Closes the open batch and sends it, if none is in flight. A batch without writes needs no commit: its answers
+    /// leave at once if nobody else can have written, else as soon as the store says that nobody has.
+    pub(super) fn close(&mut self) {
+        if self.settling.is_some() || self.open.is_empty() && !self.suspect {
+            return;
+        }
+        let open = std::mem::take(&mut self.open);
+        let store = self.shared.store.clone();
+        self.batches += 1;
+        if !open.writes_any() {
+            if store.exclusive() && open.txn.absent().is_empty() && !self.suspect {
+                return self.leave(open);
+            }
+            let absent = open.txn.absent().iter().map(|k| (super::table(k.table), k.bytes.clone())).collect();
+            self.settling = Some(Box::pin(check(store, self.id, self.head, absent)));
+            self.suspect = false;
+            self.in_flight = Some(self.flight(open, false));
+            return;
+        }
+        let version = self.head.version + 1;
+        let encoded = open.encode(&self.projection, version, self.now);
+        let fresh = self.head == Head::default();
+        let next = Head {
+            timeline: self.head.timeline + u64::from(open.new_timeline),
+            version,
+            nonce: self.shared.random.number(),
+            committer: self.shared.myself.node,
+            now_ms: self.now,
+            level: if fresh { self.shared.config.level } else { self.head.level },
+        };
+        let mut flight = self.flight(open, true);
+        flight.writes = encoded.writes.len();
+        flight.events = encoded.events;
+        flight.links = encoded.links;
+        flight.trim_at = encoded.trim_at;
+        flight.log_bytes = encoded.log_bytes;
+        let batch = Batch {
+            next,
+            incarnation: self.shared.myself.incarnation,
+            writes: encoded.writes,
+            absent: encoded.absent,
+        };
+        self.settling = Some(Box::pin(commit(store, self.id, self.head, Arc::new(batch))));
+        self.suspect = false;
+        self.in_flight = Some(flight);
+        self.begin_to_carry();
+    }
+
+    fn flight(&self, open: Open, commit: bool) -> InFlight {
+        InFlight {
+            number: self.batches,
+            open,
+            events: Vec::new(),
+            links: Vec::new(),
+            trim_at: Millis::MAX,
+            log_bytes: 0,
+            commit,
+            writes: 0,
+            since: Instant::now(),
+            carried: Vec::new(),
+            carrying: false,
+            journaled: Vec::new(),
+        }
+    }
+
+    /// Whether a commit takes so long that no heartbeat could be taken meanwhile.
+    pub(super) fn blocked(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(|flight| flight.since.elapsed() > BLOCKED)
+    }
+
+    /// Goes on from how a commit or a check ended.
+    pub(super) async fn settled(&mut self, settled: Settled) {
+        let took = self.in_flight.as_ref().map(|flight| flight.since.elapsed()).unwrap_or_default();
+        self.now = self.floor.now(&self.shared.clock);
+        match settled.how {
+            How::Committed(head) => self.committed(head),
+            How::Conflict => self.conflicted().await,
+            How::Present(keys) => {
+                let jobs = self.undo();
+                self.run_again(jobs, &keys);
+            }
+            How::Full => self.full(),
+            How::Fatal(reason) => return self.fail(&reason),
+        }
+        if settled.troubled || took > BLOCKED {
+            self.now = self.floor.now(&self.shared.clock);
+            self.projection.set_able_since(self.now);
+        }
+    }
+
+    fn committed(&mut self, head: Head) {
+        let Some(mut flight) = self.in_flight.take() else { return };
+        self.head = head;
+        if flight.commit {
+            self.made = Some(head);
+            for (key, value) in flight.open.txn.cold_writes() {
+                self.recent.wrote(key, value);
+                if let Some(read) = &mut self.reading {
+                    read.overlay(key, value, head.version);
+                }
+            }
+            self.shared.committed(self.id, flight.open.ran.len(), flight.writes, self.projection.len());
+            self.shared.trims.written(self.id, flight.trim_at, flight.log_bytes);
+            self.shared.waiters.publish(self.id, &flight.events);
+            self.outbox.committed(std::mem::take(&mut flight.links));
+            self.tell_lanes();
+        }
+        if flight.open.new_timeline {
+            tracing::error!(
+                partition = self.id.0,
+                timeline = head.timeline,
+                "acknowledged writes were found lost; a new timeline begins"
+            );
+        }
+        self.carry_on(&mut flight);
+        self.leave(flight.open);
+    }
+
+    /// Tells other partitions how long the lanes with a maximum are here.
+    fn tell_lanes(&mut self) {
+        let limited: Vec<(&str, &str, u64)> = self
+            .projection
+            .lanes()
+            .filter(|(namespace, lane, _)| self.projection.lane(namespace, lane).max_length.is_some())
+            .collect();
+        self.shared.lanes.tell(self.id, &limited);
+    }
+
+    /// Answers what ran in a batch that is committed, or needed no commit.
+    fn leave(&mut self, open: Open) {
+        let mut counted = 0;
+        for Ran { job, answer } in open.ran {
+            counted += usize::from(job.counted());
+            match (job, answer) {
+                // Callers may have gone.
+                (Job::Run { to: To::Caller(reply), .. }, Some(answer)) => _ = reply.send(answer),
+                (Job::Look(look), _) => look.answer(None),
+                (Job::Run { to: To::Peer(peer), .. }, _) => self.acknowledged(peer),
+                _ => {}
+            }
+        }
+        self.shared.answered(self.id, counted);
+    }
+
+    /// There was no room: what was in the batch is refused; what ran after it runs again.
+    fn full(&mut self) {
+        let after = std::mem::take(&mut self.open);
+        let (mut refused, again) = self.undo_with(after);
+        tracing::warn!(partition = self.id.0, commands = refused.len(), "the store is full");
+        self.timers.rest(self.now + REST_MS);
+        refused.retain(|job| !matches!(job, Job::Run { to: To::Timer(_), .. }));
+        refused.into_iter().for_each(|job| self.refuse(job, CallError::DiskFull));
+        self.run_again(again, &[]);
+    }
+}

@@ -1,0 +1,142 @@
+//! What a partition is asked to do, and who waits for the answer.
+
+use stint_core::command::Outcome;
+use stint_core::{Command, ExecutionId, Key, Partition};
+use tokio::sync::oneshot;
+
+use crate::CallError;
+use crate::hub::{ClaimId, Reservation};
+
+/// A command's answer.
+pub(crate) type Answer = Result<Outcome, CallError>;
+
+/// What comes in through a partition's mailbox.
+pub(crate) enum Message {
+    /// A command of a caller.
+    Call(Command, oneshot::Sender<Answer>),
+    /// A command nobody waits for.
+    Post(Command),
+    /// A look at the projection.
+    Look(Box<dyn Look>),
+    /// Slots of a claim.
+    Serve(Reservation),
+    /// Delete records that are the engine's own: old log records.
+    Forget(Vec<Key>),
+    /// A peer began a new timeline: compare the chain to it.
+    Compare(stint_core::PartitionId),
+    /// Finish what is here, say so, and end.
+    Drain(oneshot::Sender<()>),
+    /// End at once.
+    Stop,
+}
+
+/// A read of the projection that can be repeated, and is answered when what it saw is committed.
+pub(crate) trait Look: Send {
+    /// Looks, or looks again.
+    fn look(&mut self, partition: &Partition);
+
+    /// Says what was seen, or why nothing was.
+    fn answer(self: Box<Self>, trouble: Option<CallError>);
+}
+
+/// The [`Look`] of a closure.
+pub(crate) struct LookWith<F, T> {
+    pub(crate) look: F,
+    pub(crate) seen: Option<T>,
+    pub(crate) reply: oneshot::Sender<Result<T, CallError>>,
+}
+
+impl<F, T> Look for LookWith<F, T>
+where
+    F: Fn(&Partition) -> T + Send,
+    T: Send,
+{
+    fn look(&mut self, partition: &Partition) {
+        self.seen = Some((self.look)(partition));
+    }
+
+    fn answer(self: Box<Self>, trouble: Option<CallError>) {
+        let answer = match (trouble, self.seen) {
+            (None, Some(seen)) => Ok(seen),
+            (Some(trouble), _) => Err(trouble),
+            (None, None) => Err(CallError::Internal),
+        };
+        // Whoever asked may have gone.
+        _ = self.reply.send(answer);
+    }
+}
+
+/// Who hears of a command's outcome.
+pub(super) enum To {
+    /// Its caller.
+    Caller(oneshot::Sender<Answer>),
+    /// A claim at the hub, for which so many slots are reserved.
+    Claim(ClaimId, usize),
+    /// The outbox: a peer's answer.
+    Peer(stint_core::PartitionId),
+    /// The timers.
+    Timer(ExecutionId),
+    /// Nobody.
+    Nobody,
+}
+
+/// One piece of work, kept until its batch is committed so that it can be run again.
+pub(super) enum Job {
+    /// A command, and the cold keys that it was found to need.
+    Run { command: Box<Command>, to: To, keys: Vec<Key> },
+    /// A look.
+    Look(Box<dyn Look>),
+}
+
+impl Job {
+    pub(super) fn run(command: Command, to: To) -> Self {
+        Self::Run { command: Box::new(command), to, keys: Vec::new() }
+    }
+
+    /// Whether it came through the mailbox and is counted there.
+    pub(super) fn counted(&self) -> bool {
+        matches!(self, Self::Run { to: To::Caller(_), .. } | Self::Look(_))
+    }
+
+    /// Ends it without an outcome.
+    pub(super) fn refuse(self, error: CallError) {
+        match self {
+            Self::Run { to: To::Caller(reply), .. } => _ = reply.send(Err(error)),
+            Self::Run { .. } => {}
+            Self::Look(look) => look.answer(Some(error)),
+        }
+    }
+}
+
+/// A job that has run.
+pub(super) struct Ran {
+    pub(super) job: Job,
+    /// `None` for a look, which keeps its own.
+    pub(super) answer: Option<Answer>,
+}
+
+/// The execution a command is about: commands about one keep their order.
+pub(super) fn subject(command: &Command) -> Option<ExecutionId> {
+    match command {
+        Command::Heartbeat(c) => Some(c.lease.execution),
+        Command::Complete(c) => Some(c.lease.execution),
+        Command::Fail(c) => Some(c.lease.execution),
+        Command::Release(c) => Some(c.lease.execution),
+        Command::BeginStep(c) => Some(c.lease.execution),
+        Command::RecordStep(c) => Some(c.lease.execution),
+        Command::Cancel(c) => Some(c.id),
+        Command::Replay(c) => Some(c.id),
+        Command::Act(c) => Some(c.id),
+        Command::Fire(c) => Some(c.id),
+        Command::Trim(c) => Some(c.id),
+        Command::Show(c) => Some(c.id),
+        Command::Why(c) => Some(c.id),
+        Command::Submit(_)
+        | Command::Claim(_)
+        | Command::UnlistedLeases(_)
+        | Command::SetLane(_)
+        | Command::Deliver(_)
+        | Command::Acknowledge(_)
+        | Command::TrimKey(_) => None,
+    }
+}

@@ -1,0 +1,305 @@
+//! A partition's actor: one task that owns the projection and does everything for it in turn.
+//!
+//! Commands that arrive while a commit is under way join the open batch; when the commit is done the open batch
+//! is closed and sent. So a batch is as large as the store is slow, and nothing ever waits for a clock to batch.
+//!
+//! | file | what |
+//! |---|---|
+//! | `run.rs` | a command runs, or waits for cold records |
+//! | `commit.rs` | a batch is closed, sent, and what leaves when it is committed |
+//! | `conflict.rs` | a batch that can't be: undo, catch up, run again |
+//! | `claims.rs` | the hub's reservations, and what a lease carries |
+//! | `timers.rs` | what the clock has to do |
+//! | `outbox.rs` | messages to other partitions |
+
+mod batch;
+mod claims;
+mod cold;
+mod commit;
+mod conflict;
+mod job;
+pub(crate) mod load;
+mod outbox;
+mod run;
+mod timers;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use stint_core::model::Group;
+use stint_core::{ExecutionId, Millis, Partition, PartitionId};
+use stint_store::Head;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Sleep};
+
+pub(crate) use batch::table;
+use batch::{InFlight, Open, Settled};
+use claims::Carried;
+use cold::{Fetched, Recent};
+pub(crate) use job::{Answer, LookWith, Message};
+use job::{Job, To};
+use outbox::{Delivered, Outbox};
+pub(crate) use outbox::{Local, Transport};
+use run::Read;
+use timers::Timers;
+
+use crate::CallError;
+use crate::clock::Floor;
+use crate::hub::ClaimId;
+use crate::node::Shared;
+
+/// Messages taken from the mailbox at once.
+const CHUNK: usize = 256;
+
+/// See the module.
+pub(crate) struct Actor {
+    id: PartitionId,
+    shared: Arc<Shared>,
+    mailbox: mpsc::UnboundedReceiver<Message>,
+    projection: Partition,
+    /// Where the partition stands, as far as committed.
+    head: Head,
+    /// The last head that this process made.
+    made: Option<Head>,
+    floor: Floor,
+    now: Millis,
+    sequence: u64,
+
+    open: Open,
+    in_flight: Option<InFlight>,
+    settling: Option<BoxFuture<'static, Settled>>,
+    batches: u64,
+    /// Look at the store's head before anything else is answered.
+    suspect: bool,
+
+    recent: Recent,
+    fetched: Fetched,
+    /// Jobs that wait for cold records, and how many of each execution.
+    waiting: VecDeque<Job>,
+    waiting_about: BTreeMap<ExecutionId, usize>,
+    reading: Option<Read>,
+
+    /// Groups that the hub wants to hear of after a claim, and slots that claim did not fill.
+    asked_groups: Vec<Arc<Group>>,
+    unfilled: Vec<(ClaimId, usize)>,
+    /// Committed batches whose leases are still being read for.
+    awaiting: BTreeSet<u64>,
+
+    timers: Timers,
+    timer: Pin<Box<Sleep>>,
+    armed: Option<Instant>,
+
+    outbox: Outbox,
+    errands: FuturesUnordered<BoxFuture<'static, Errand>>,
+    draining: Option<oneshot::Sender<()>>,
+    ended: bool,
+}
+
+/// What was done beside the batches.
+enum Errand {
+    Carried(Carried),
+    Delivered(Delivered),
+    /// Time to look for what other nodes did.
+    Follow,
+}
+
+impl Actor {
+    /// Loads the partition, serves it until it is drained or stopped, and refuses everything if it can't be opened.
+    pub(crate) async fn serve(
+        id: PartitionId,
+        shared: Arc<Shared>,
+        mailbox: mpsc::UnboundedReceiver<Message>,
+    ) {
+        match load::open(id, &shared).await {
+            Ok(loaded) => {
+                shared.opened(id, loaded.projection.len());
+                Self::new(id, shared, mailbox, loaded).run().await;
+            }
+            Err(load::Trouble::Ended) => {}
+            Err(load::Trouble::Unusable(reason)) => {
+                tracing::error!(partition = id.0, reason, "this partition is not served");
+                refuse_all(id, &shared, mailbox, reason).await;
+            }
+        }
+    }
+
+    fn new(
+        id: PartitionId,
+        shared: Arc<Shared>,
+        mailbox: mpsc::UnboundedReceiver<Message>,
+        loaded: load::Loaded,
+    ) -> Self {
+        let floor = Floor::new(loaded.head.now_ms);
+        let now = floor.now(&shared.clock);
+        let mut actor = Self {
+            id,
+            mailbox,
+            projection: loaded.projection,
+            head: loaded.head,
+            made: None,
+            floor,
+            now,
+            sequence: 0,
+            open: Open { new_timeline: loaded.new_timeline, ..Open::default() },
+            in_flight: None,
+            settling: None,
+            batches: 0,
+            suspect: false,
+            recent: Recent::default(),
+            fetched: Fetched::default(),
+            waiting: VecDeque::new(),
+            waiting_about: BTreeMap::new(),
+            reading: None,
+            asked_groups: Vec::new(),
+            unfilled: Vec::new(),
+            awaiting: BTreeSet::new(),
+            timers: Timers::default(),
+            timer: Box::pin(tokio::time::sleep_until(Instant::now())),
+            armed: None,
+            outbox: Outbox::default(),
+            errands: FuturesUnordered::new(),
+            draining: None,
+            ended: false,
+            shared,
+        };
+        actor.projection.set_able_since(now);
+        actor.look_around();
+        if loaded.new_timeline {
+            actor.compare_with_all();
+        }
+        actor.follow_later();
+        actor
+    }
+
+    async fn run(mut self) {
+        let mut messages = Vec::with_capacity(CHUNK);
+        while !self.ended {
+            self.now = self.floor.now(&self.shared.clock);
+            self.fire_due();
+            self.serve_ready();
+            self.read_cold();
+            self.close();
+            self.send_out();
+            if self.drained() {
+                break;
+            }
+            self.arm_timer();
+            tokio::select! {
+                biased;
+                settled = settle(&mut self.settling), if self.settling.is_some() => {
+                    self.settling = None;
+                    self.settled(settled).await;
+                }
+                read = run::done(&mut self.reading), if self.reading.is_some() => self.read_done(read),
+                Some(errand) = self.errands.next(), if !self.errands.is_empty() => self.errand_done(errand),
+                count = self.mailbox.recv_many(&mut messages, CHUNK), if self.open.has_room() => {
+                    if count == 0 {
+                        break;
+                    }
+                    self.now = self.floor.now(&self.shared.clock);
+                    self.shared.note_work();
+                    messages.drain(..).for_each(|message| self.take(message));
+                }
+                () = &mut self.timer, if self.armed.is_some() => self.woken(),
+            }
+        }
+        if let Some(drained) = self.draining.take() {
+            // Whoever waits may have gone.
+            _ = drained.send(());
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Call(command, reply) => self.accept(Job::run(command, To::Caller(reply))),
+            Message::Post(command) => self.accept(Job::run(command, To::Nobody)),
+            Message::Look(look) => self.accept(Job::Look(look)),
+            Message::Serve(reservation) => self.fill(&reservation),
+            Message::Forget(keys) => self.open.forget.extend(keys),
+            Message::Compare(peer) => self.outbox.compare(peer),
+            Message::Drain(reply) => self.draining = Some(reply),
+            Message::Stop => self.ended = true,
+        }
+    }
+
+    fn errand_done(&mut self, errand: Errand) {
+        match errand {
+            Errand::Carried(carried) => self.carried(carried),
+            Errand::Delivered(delivered) => self.delivered(delivered),
+            Errand::Follow => {
+                self.suspect |= self.in_flight.is_none();
+                self.follow_later();
+            }
+        }
+    }
+
+    fn follow_later(&mut self) {
+        if let Some(every) = self.shared.config.follow_every {
+            self.errands.push(Box::pin(async move {
+                tokio::time::sleep(every).await;
+                Errand::Follow
+            }));
+        }
+    }
+
+    /// Derives what is derived from the projection, when nothing is open and nothing in flight.
+    fn look_around(&mut self) {
+        self.outbox.restate(self.projection.outgoing());
+        let ready = self.projection.ready().collect();
+        for reservation in self.shared.hub.restate(self.id, ready) {
+            self.fill(&reservation);
+        }
+    }
+
+    fn drained(&self) -> bool {
+        self.draining.is_some()
+            && self.settling.is_none()
+            && self.open.is_empty()
+            && self.waiting.is_empty()
+            && self.mailbox.is_empty()
+    }
+
+    /// The store failed for good: nothing that is here will ever be answered otherwise.
+    fn fail(&mut self, reason: &str) {
+        self.shared.fail(reason);
+        self.ended = true;
+    }
+}
+
+async fn settle(settling: &mut Option<BoxFuture<'static, Settled>>) -> Settled {
+    match settling {
+        Some(settling) => settling.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn refuse_all(
+    id: PartitionId,
+    shared: &Shared,
+    mut mailbox: mpsc::UnboundedReceiver<Message>,
+    reason: String,
+) {
+    while let Some(message) = mailbox.recv().await {
+        let trouble = || CallError::Store(reason.clone());
+        match message {
+            Message::Call(_, reply) => {
+                shared.answered(id, 1);
+                _ = reply.send(Err(trouble()));
+            }
+            Message::Look(look) => {
+                shared.answered(id, 1);
+                look.answer(Some(trouble()));
+            }
+            Message::Serve(reservation) => shared.hub.unused(reservation.claim, reservation.max),
+            Message::Post(_) | Message::Forget(_) | Message::Compare(_) => {}
+            Message::Drain(reply) => {
+                _ = reply.send(());
+                return;
+            }
+            Message::Stop => return,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What the clock has to do, to the millisecond: the projection says what is due, [`Timers`] what has to wait although
+//! it is due.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use stint_core::command::Fire;
+use stint_core::{Command, ExecutionId, Millis, PartitionId};
+use tokio::time::Instant;
+
+use super::Actor;
+use super::job::{Job, To};
+
+/// Executions whose timers run in one turn.
+const TURN_MAX: usize = 256;
+
+/// A timer that fails is tried again after this time.
+const AGAIN_MS: Millis = 1_000;
+
+/// So many failures, and it is quarantined.
+const FAILURES_MAX: u32 = 3;
+
+/// Waking so much later than asked for means that the process stood still.
+const STALLED: Duration = Duration::from_secs(1);
+
+/// Executions whose timers are held back.
+#[derive(Default)]
+pub(super) struct Timers {
+    held: BTreeMap<ExecutionId, Held>,
+    rest_until: Millis,
+}
+
+#[derive(Clone, Copy)]
+struct Held {
+    failures: u32,
+    /// `None` waits for its command, or for good.
+    until: Option<Millis>,
+}
+
+impl Timers {
+    /// Its command has run; whether it is quarantined now.
+    pub(super) fn fired(
+        &mut self,
+        partition: PartitionId,
+        id: ExecutionId,
+        progress: bool,
+        now: Millis,
+    ) -> bool {
+        if progress {
+            self.held.remove(&id);
+            return false;
+        }
+        let held = self.held.entry(id).or_insert(Held { failures: 0, until: None });
+        held.failures += 1;
+        held.until = Some(now + AGAIN_MS);
+        if held.failures >= FAILURES_MAX {
+            held.until = None;
+            tracing::error!(partition = partition.0, execution = %id, "its timer failed three times: quarantined");
+        }
+        held.failures == FAILURES_MAX
+    }
+
+    /// Its command was taken back.
+    pub(super) fn undone(&mut self, id: ExecutionId) {
+        if self.held.get(&id).is_some_and(|held| held.failures < FAILURES_MAX) {
+            self.held.remove(&id);
+        }
+    }
+
+    /// Nothing fires before this instant.
+    pub(super) fn rest(&mut self, until: Millis) {
+        self.rest_until = until;
+    }
+
+    fn is_held(&self, id: ExecutionId, now: Millis) -> bool {
+        self.held.get(&id).is_some_and(|held| held.until.is_none_or(|until| until > now))
+    }
+}
+
+impl Actor {
+    /// Runs what is due, unless no heartbeat could be taken lately: then it may not be due after all.
+    pub(super) fn fire_due(&mut self) {
+        if self.projection.next_due().is_none_or(|due| due > self.now) {
+            return;
+        }
+        if self.blocked() || self.draining.is_some() || self.now < self.timers.rest_until {
+            return;
+        }
+        let due = self.projection.due(self.now, TURN_MAX + self.timers.held.len());
+        for id in due {
+            if !self.open.has_room() {
+                return;
+            }
+            if !self.timers.is_held(id, self.now) {
+                let held = self.timers.held.entry(id).or_insert(Held { failures: 0, until: None });
+                held.until = None;
+                self.accept(Job::run(Command::Fire(Fire { id }), To::Timer(id)));
+            }
+        }
+    }
+
+    /// Sets the timer to when something is due next.
+    pub(super) fn arm_timer(&mut self) {
+        let Some(due) = self.wake_at() else { return };
+        let wait = u64::try_from(due - self.now).unwrap_or(0);
+        let at = Instant::now() + Duration::from_millis(wait);
+        // A timer that fires too early is set again; so it moves only when something is due earlier.
+        if self.armed.is_none_or(|armed| at < armed) {
+            self.timer.as_mut().reset(at);
+            self.armed = Some(at);
+        }
+    }
+
+    /// When to look at what is due.
+    fn wake_at(&self) -> Option<Millis> {
+        let mut due = self.projection.next_due()?;
+        if self.blocked() || self.draining.is_some() || due <= self.now && !self.open.has_room() {
+            return None;
+        }
+        if !self.timers.held.is_empty() {
+            let first = self.projection.due(Millis::MAX, self.timers.held.len() + 1);
+            let free = first.into_iter().find(|id| !self.timers.held.contains_key(id));
+            let free =
+                free.and_then(|id| self.projection.execution(id)?.next_due(self.projection.able_since()));
+            due = self.timers.held.values().filter_map(|held| held.until).chain(free).min()?;
+        }
+        Some(due.max(self.timers.rest_until))
+    }
+
+    /// The timer fired.
+    pub(super) fn woken(&mut self) {
+        let late = self.armed.take().is_some_and(|at| at.elapsed() > STALLED);
+        if late {
+            // The whole process stood still, so workers could not be heard.
+            self.now = self.floor.now(&self.shared.clock);
+            self.projection.set_able_since(self.now);
+        }
+    }
+}

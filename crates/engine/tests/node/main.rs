@@ -1,0 +1,4 @@
+//! A node over a store in memory: what is promised while the store works, and while it does not.
+
+mod support;
+mod walk;

@@ -1,0 +1,153 @@
+//! A node to test with, and the commands to send it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use stint_core::command::{
+    Claim, ClaimFilter, Complete, Grant, Outcome, Show, Shown, Submission, Submit, Submitted,
+};
+use stint_core::model::{Capabilities, DEFAULT_POLICY, Payload, Policy, Worker};
+use stint_core::{Command, ExecutionId, LeaseRef, LeaseToken, Millis, PartitionId};
+use stint_engine::hub::{Hub, Reservation, Serve};
+use stint_engine::{EngineConfig, Node, Waiters};
+use stint_store::memory::{FaultPlan, MemoryConfig, MemoryStore, StoreClock};
+
+/// When virtual time begins.
+pub(crate) const START: Millis = 1_800_000_000_000;
+
+/// The partition most tests use.
+pub(crate) const HERE: PartitionId = PartitionId(7);
+
+static IDS: AtomicU64 = AtomicU64::new(1);
+
+/// A node and its hub.
+pub(crate) struct Running {
+    pub(crate) node: Node,
+    pub(crate) hub: Arc<Hub>,
+}
+
+struct ToNode(Node);
+
+impl Serve for ToNode {
+    fn serve(&self, partition: PartitionId, reservation: Reservation) {
+        self.0.serve(partition, reservation);
+    }
+
+    fn release(&self, leases: Vec<LeaseRef>) {
+        for lease in leases {
+            let release = stint_core::command::Release { lease };
+            self.0.post(lease.execution.partition(), Command::Release(release));
+        }
+    }
+}
+
+/// A store in virtual time.
+pub(crate) fn store(exclusive: bool, faults: Option<Box<dyn FaultPlan>>) -> MemoryStore {
+    let clock = StoreClock::Virtual(START);
+    MemoryStore::new(MemoryConfig { exclusive, clock, faults, history: 1_000, ..MemoryConfig::default() })
+}
+
+/// A node that is fully open.
+pub(crate) async fn open(store: &MemoryStore, name: &str) -> Running {
+    let config =
+        EngineConfig { node: name.to_owned(), seed: Some(1), share: true, ..EngineConfig::default() };
+    open_with(store, config).await
+}
+
+/// A node that is fully open.
+pub(crate) async fn open_with(store: &MemoryStore, config: EngineConfig) -> Running {
+    let hub = Hub::new();
+    let node = Node::open(Arc::new(store.clone()), config, hub.clone(), Waiters::new()).await.unwrap();
+    hub.connect(Box::new(ToNode(node.clone())));
+    node.opened().await;
+    Running { node, hub }
+}
+
+/// A fresh id in [`HERE`].
+pub(crate) fn id() -> ExecutionId {
+    ExecutionId::fresh(START, HERE, u128::from(IDS.fetch_add(1, Relaxed)))
+}
+
+/// A submission with nothing special.
+pub(crate) fn submission(id: ExecutionId) -> Submission {
+    Submission {
+        id,
+        derived: false,
+        namespace: "default".into(),
+        lane: "default".into(),
+        kind: "test".into(),
+        requires: Vec::new(),
+        prefer: Vec::new(),
+        policy: DEFAULT_POLICY,
+        priority: 0,
+        due_at: None,
+        delay_ms: None,
+        fairness_key: None,
+        tags: Vec::new(),
+        key: None,
+        input: payload("{}"),
+        traceparent: None,
+    }
+}
+
+/// A policy whose leases last so long.
+pub(crate) fn lease_ttl(ttl: Duration) -> Policy {
+    Policy { lease_ttl_ms: ttl.as_millis() as Millis, ..DEFAULT_POLICY }
+}
+
+pub(crate) fn payload(text: &str) -> Payload {
+    Payload { bytes: text.to_owned().into(), content_type: None }
+}
+
+pub(crate) fn filter() -> ClaimFilter {
+    ClaimFilter {
+        namespace: "default".into(),
+        lanes: vec!["default".into()],
+        kinds: Vec::new(),
+        capabilities: Capabilities::default(),
+    }
+}
+
+pub(crate) fn worker(session: u64) -> Worker {
+    Worker { name: "tester".into(), session }
+}
+
+pub(crate) fn token() -> LeaseToken {
+    LeaseToken(u128::from(IDS.fetch_add(1, Relaxed)).to_be_bytes())
+}
+
+impl Running {
+    pub(crate) async fn submit(&self, submission: Submission) -> Submitted {
+        let partition = submission.id.partition();
+        match self.node.call(partition, Command::Submit(Submit { items: vec![submission] })).await {
+            Ok(Outcome::Submitted(mut items)) => items.pop().unwrap().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn claim(&self, max: usize) -> Vec<Grant> {
+        let claim = Claim { token: token(), worker: worker(0), filter: filter(), max, until: Millis::MAX };
+        match self.node.call(HERE, Command::Claim(claim)).await {
+            Ok(Outcome::Leased(grants)) => grants,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn complete(
+        &self,
+        lease: LeaseRef,
+        output: &str,
+    ) -> Result<Outcome, stint_engine::CallError> {
+        let complete = Complete { lease, output: payload(output) };
+        self.node.call(lease.execution.partition(), Command::Complete(complete)).await
+    }
+
+    pub(crate) async fn show(&self, id: ExecutionId) -> Shown {
+        let show = Show { namespace: None, id, output: true };
+        match self.node.call(id.partition(), Command::Show(show)).await {
+            Ok(Outcome::Shown(shown)) => *shown,
+            other => panic!("{other:?}"),
+        }
+    }
+}
