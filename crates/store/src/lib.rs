@@ -14,6 +14,7 @@ pub mod conformance;
 pub mod contract;
 pub mod embedded;
 pub mod memory;
+pub mod raw;
 pub mod valkey;
 
 pub use contract::*;
