@@ -94,3 +94,78 @@ impl Show {
         })))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::{Bed, json, policy};
+    use crate::command::{Command, Outcome};
+    use crate::model::State;
+
+    #[test]
+    fn it_shows_what_was_submitted_and_every_attempt_but_the_last() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|s| {
+            s.input = json("[1]");
+            s.tags = vec![("team".into(), "search".into())];
+            s.prefer = vec!["gpu".into()];
+            s.traceparent = Some("00-1-2-01".into());
+        });
+        let lease = bed.lease();
+        assert_eq!(bed.show(id).attempts, []);
+        bed.fail_as(lease, "Broken", None, Some(0)).unwrap();
+        assert_eq!(bed.show(id).attempts.len(), 1);
+        let lease = bed.lease();
+        assert_eq!(bed.show(id).attempts.len(), 1);
+        bed.complete(lease, "2").unwrap();
+        let shown = bed.show(id);
+        assert_eq!(shown.attempts.len(), 1);
+        assert_eq!((shown.state, shown.execution.attempt), ("completed", 2));
+        assert_eq!(shown.spec.input.inline.unwrap(), "[1]");
+        assert_eq!(shown.spec.tags.unwrap(), [("team".to_owned(), "search".to_owned())]);
+        assert_eq!(shown.spec.prefer.unwrap(), ["gpu"]);
+        assert_eq!(shown.spec.traceparent.unwrap(), "00-1-2-01");
+    }
+
+    #[test]
+    fn of_many_attempts_the_latest_are_shown() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|s| s.policy = policy(|p| p.max_crashes = 1_000));
+        for _ in 0..150 {
+            bed.lease();
+            bed.pass(30_000);
+        }
+        let shown: Vec<u32> = bed.show(id).attempts.iter().map(|a| a.attempt).collect();
+        assert_eq!(shown, (51..=150).collect::<Vec<_>>());
+        assert_eq!(bed.show(id).execution.history().len(), crate::model::HISTORY_MAX);
+        bed.check();
+    }
+
+    #[test]
+    fn an_output_apart_is_read_only_when_asked_for() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        let lease = bed.lease();
+        bed.complete(lease, &"x".repeat(5_000)).unwrap();
+        let show = |output| Command::Show(Show { namespace: Some("default".into()), id, output });
+        let Ok(Outcome::Shown(shown)) = bed.run(show(false)) else { panic!() };
+        assert_eq!(shown.output, None);
+        let Ok(Outcome::Shown(shown)) = bed.run(show(true)) else { panic!() };
+        assert_eq!(shown.output.map(|bytes| bytes.len()), Some(5_000));
+        assert_eq!(shown.execution.state(), State::Completed);
+    }
+
+    #[test]
+    fn nobody_is_not_found_and_neither_is_anothers() {
+        let mut bed = Bed::new();
+        let open = bed.submit(|s| s.namespace = "theirs".into());
+        let ended = bed.submit(|s| s.namespace = "theirs".into());
+        let cancel =
+            crate::command::Cancel { namespace: "theirs".into(), id: ended, reason: None, grace_ms: 0 };
+        bed.run(Command::Cancel(cancel)).unwrap();
+        for id in [bed.fresh_id(), open, ended] {
+            let show = Show { namespace: Some("default".into()), id, output: false };
+            assert_eq!(bed.run(Command::Show(show)), Err(Refusal::NotFound(id)));
+        }
+    }
+}

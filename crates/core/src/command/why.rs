@@ -126,3 +126,76 @@ pub(super) fn state_of(execution: &Execution, lane_mode: LaneMode) -> (&'static 
         state => (state.name(), None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::{Bed, requires};
+    use crate::command::{Action, LaneChange, SetLane};
+
+    #[test]
+    fn each_wait_is_named_and_timed() {
+        let mut bed = Bed::at(SetLane::home("default", "default"));
+        let id = bed.submit(|s| s.delay_ms = Some(1_000));
+        let start = bed.now;
+        let said = |bed: &mut Bed| {
+            let why = bed.why(id);
+            (why.state, why.reasons, why.until.map(|until| until - start))
+        };
+        let delay = Reason::Delay { until: start + 1_000 };
+        assert_eq!(said(&mut bed), ("scheduled", vec![delay], Some(1_000)));
+
+        bed.submit(|_| ());
+        bed.submit(|s| s.requires = requires(&["gpu"]));
+        bed.pass(1_000);
+        assert_eq!(said(&mut bed), ("ready", vec![Reason::Worker { ahead: 1 }], None));
+
+        bed.set_lane("default", LaneChange::Mode(LaneMode::Paused));
+        let waits = vec![Reason::LanePaused, Reason::Worker { ahead: 1 }];
+        assert_eq!(said(&mut bed), ("blocked", waits, None));
+        bed.act(id, Action::Pause).unwrap();
+        bed.set_lane("default", LaneChange::Mode(LaneMode::Open));
+        let waits = vec![Reason::Paused, Reason::Worker { ahead: 1 }];
+        assert_eq!(said(&mut bed), ("blocked", waits, None));
+        bed.act(id, Action::Resume).unwrap();
+
+        bed.claim(1);
+        let lease = bed.lease();
+        let running = Reason::Running { worker: "worker-1".into(), lease_expires: start + 31_000 };
+        assert_eq!(said(&mut bed), ("running", vec![running.clone()], Some(31_000)));
+        bed.cancel(id, 5_000).unwrap();
+        let stopping = Reason::Stopping { until: start + 6_000 };
+        assert_eq!(said(&mut bed), ("running", vec![stopping, running], Some(6_000)));
+        bed.complete(lease, "1").unwrap();
+        assert_eq!(said(&mut bed), ("completed", vec![], None));
+    }
+
+    #[test]
+    fn a_retry_says_how_often_it_failed() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        let lease = bed.lease();
+        bed.fail_as(lease, "Broken", None, Some(500)).unwrap();
+        let why = bed.why(id);
+        assert_eq!(why.reasons, [Reason::Backoff { until: bed.now + 500, failures: 1 }]);
+    }
+
+    #[test]
+    fn a_pause_no_longer_matters_at_the_end() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        bed.act(id, Action::Pause).unwrap();
+        bed.cancel(id, 0).unwrap();
+        assert_eq!((bed.why(id).state, bed.why(id).reasons), ("cancelled", vec![]));
+    }
+
+    #[test]
+    fn nobody_is_not_found_and_neither_is_anothers() {
+        let mut bed = Bed::new();
+        let ids = [bed.fresh_id(), bed.submit(|s| s.namespace = "theirs".into())];
+        for id in ids {
+            let why = Why { namespace: "default".into(), id };
+            assert_eq!(bed.run(crate::Command::Why(why)), Err(Refusal::NotFound(id)));
+        }
+    }
+}
