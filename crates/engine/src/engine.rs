@@ -1,99 +1,202 @@
-//! The engine as server and SDK see it.
+//! The engine as server and SDK see it: requests in, replies out. Every method checks, asks partitions, and answers;
+//! what happens to an execution is decided in core alone.
+//!
+//! | file | what |
+//! |---|---|
+//! | `engine/submit.rs` | work comes in |
+//! | `engine/lease.rs` | plain claims and what is done under a lease |
+//! | `engine/act.rs` | what an operator does to one execution |
+//! | `engine/read.rs` | executions, results, and why they wait |
+//! | `engine/lanes.rs` | lanes |
+
+mod act;
+mod bridge;
+mod claims;
+mod lanes;
+mod lease;
+mod read;
+mod submit;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use stint_api::{
-    ActionReply, BatchReply, BatchRequest, CancelRequest, Code, CompleteRequest, EndReply, ExchangeReply,
-    ExchangeRequest, Execution, FailRequest, HeartbeatReply, HeartbeatRequest, Lane, LaneReply, LaneSettings,
-    LeaseReply, LeaseRequest, PriorityRequest, Problem, ReadyReply, ReleaseRequest, ReplayRequest,
-    RequestKey, ResultReply, StepReply, StepRequest, StepResultRequest, SubmitReply, SubmitRequest, WhyReply,
-    WorkerInfo,
+    Code, EndReply, ExchangeReply, ExchangeRequest, ExecutionState, Instant, Limits, Problem, ReadyReply,
 };
+use stint_api::{WorkerInfo, check_namespace};
+use stint_core::command::{Outcome, Release};
+use stint_core::{Command, ExecutionId, LeaseRef, LeaseToken, PARTITIONS, PartitionId};
+use stint_store::Store;
+use tokio::sync::watch;
 
+use crate::edge::problem::{draining, problem};
+use crate::edge::route::OpenPartitions;
+use crate::exchange::{self, Sessions};
 use crate::hub::Hub;
+use crate::partition::Transport;
+use crate::workers::Workers;
+use crate::{EngineConfig, Node, NodeStats, OpenError, Waiters};
+use bridge::Bridge;
+use claims::KeyedClaims;
 
 /// A handle on a running engine. Clones share it.
-#[derive(Clone, Debug)]
-pub struct Engine {
-    hub: Arc<Hub>,
-}
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
 
-macro_rules! opening {
-    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $reply:ty;)*) => {
-        impl Engine {
-            $($(#[$doc])* pub async fn $name(&self, $($arg: $type),*) -> Result<$reply, Problem> {
-                $(let _ = $arg;)*
-                Err(self.opening())
-            })*
-        }
-    };
-}
-
-opening! {
-    /// Accepts an execution.
-    submit(request: SubmitRequest, key: Option<RequestKey>) -> SubmitReply;
-    /// Accepts up to 1,000.
-    submit_batch(request: BatchRequest, key: Option<RequestKey>) -> BatchReply;
-    /// Shows an execution.
-    execution(namespace: &str, id: &str) -> Execution;
-    /// Waits for an execution's end.
-    result(namespace: &str, id: &str, wait_ms: u64) -> ResultReply;
-    /// Leases work.
-    lease(request: LeaseRequest, key: Option<RequestKey>) -> LeaseReply;
-    /// Keeps a lease.
-    heartbeat(lease: &str, request: HeartbeatRequest) -> HeartbeatReply;
-    /// Ends an attempt well.
-    complete(lease: &str, request: CompleteRequest) -> EndReply;
-    /// Ends an attempt badly.
-    fail(lease: &str, request: FailRequest) -> EndReply;
-    /// Gives a lease back unused.
-    release(lease: &str, request: ReleaseRequest) -> EndReply;
-    /// Asks for a step.
-    begin_step(lease: &str, request: StepRequest) -> StepReply;
-    /// Journals a step's result.
-    record_step(lease: &str, key: &str, request: StepResultRequest) -> EndReply;
-    /// All a worker says and hears.
-    exchange(request: ExchangeRequest) -> ExchangeReply;
-    /// Stops an execution.
-    cancel(namespace: &str, id: &str, request: CancelRequest) -> ActionReply;
-    /// Runs an ended execution again.
-    replay(namespace: &str, id: &str, request: ReplayRequest) -> ActionReply;
-    /// Changes an execution's priority.
-    set_priority(namespace: &str, id: &str, request: PriorityRequest) -> ActionReply;
-    /// Holds an execution back.
-    pause(namespace: &str, id: &str) -> ActionReply;
-    /// Lets a paused execution go on.
-    resume(namespace: &str, id: &str) -> ActionReply;
-    /// Takes a running execution's lease.
-    revoke(namespace: &str, id: &str) -> ActionReply;
-    /// Explains what an execution waits for.
-    why(namespace: &str, id: &str) -> WhyReply;
-    /// Shows a lane.
-    lane(namespace: &str, name: &str) -> Lane;
-    /// Replaces a lane's settings.
-    set_lane(namespace: &str, name: &str, settings: LaneSettings) -> LaneReply;
-    /// Starts nothing of a lane any more.
-    pause_lane(namespace: &str, name: &str) -> LaneReply;
-    /// Takes and starts a lane's work again.
-    resume_lane(namespace: &str, name: &str) -> LaneReply;
-    /// Takes nothing new into a lane.
-    drain_lane(namespace: &str, name: &str) -> LaneReply;
-    /// Workers seen lately.
-    workers(namespace: &str) -> Vec<WorkerInfo>;
+/// What the handles share.
+pub(crate) struct Inner {
+    pub(crate) node: Node,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) sessions: Sessions,
+    pub(crate) workers: Workers,
+    pub(crate) limits: Limits,
+    name: String,
+    open: OpenPartitions,
+    claims: KeyedClaims,
+    draining: watch::Sender<bool>,
+    drained: AtomicBool,
 }
 
 impl Engine {
-    /// Whether requests are taken.
+    /// Opens a store and begins to serve it. Partitions are served one by one, each as soon as it is loaded.
+    pub async fn open(store: Arc<dyn Store>, config: EngineConfig) -> Result<Self, OpenError> {
+        Self::open_with(store, config, None).await
+    }
+
+    /// As [`Engine::open`], with another way between partitions and nodes.
+    pub(crate) async fn open_with(
+        store: Arc<dyn Store>,
+        config: EngineConfig,
+        transport: Option<Arc<dyn Transport>>,
+    ) -> Result<Self, OpenError> {
+        let (hub, waiters) = (Hub::new(), Waiters::new());
+        let (limits, name) = (config.limits, config.node.clone());
+        let node = match transport {
+            Some(transport) => {
+                Node::open_with(store, config, hub.clone(), waiters.clone(), transport).await?
+            }
+            None => Node::open(store, config, hub.clone(), waiters.clone()).await?,
+        };
+        hub.connect(Box::new(Bridge::to(&node)));
+        let seed = (node.random() >> 64) as u64;
+        Ok(Self(Arc::new(Inner {
+            node,
+            hub,
+            waiters,
+            sessions: Sessions::default(),
+            workers: Workers::default(),
+            limits,
+            name,
+            open: OpenPartitions::new(seed),
+            claims: KeyedClaims::new(),
+            draining: watch::Sender::new(false),
+            drained: AtomicBool::new(false),
+        })))
+    }
+
+    /// All a worker says and hears, in one call. Answered as soon as there is anything to say.
+    pub async fn exchange(&self, request: ExchangeRequest) -> Result<ExchangeReply, Problem> {
+        exchange::exchange(&self.0, request).await
+    }
+
+    /// Workers seen lately, by name.
+    pub async fn workers(&self, namespace: &str) -> Result<Vec<WorkerInfo>, Problem> {
+        check_namespace(namespace)?;
+        Ok(self.0.workers.list(namespace))
+    }
+
+    /// Whether all partitions are served.
     pub fn ready(&self) -> Result<ReadyReply, Problem> {
-        Err(self.opening())
+        if let Some(failure) = self.0.node.failure() {
+            return Err(Problem::new(Code::StoreUnavailable, failure));
+        }
+        if self.0.is_draining() {
+            return Err(draining());
+        }
+        let partitions = self.0.node.partitions_open();
+        if partitions < u32::from(PARTITIONS) {
+            let detail = format!("{partitions} of {PARTITIONS} partitions are open");
+            return Err(Problem::new(Code::StoreUnavailable, detail));
+        }
+        Ok(ReadyReply { status: "ready".to_owned(), node: self.0.name.clone(), partitions })
     }
 
-    /// Stops giving leases, finishes what is under way, and closes the store.
+    /// Resolves when all partitions are served.
+    pub async fn opened(&self) {
+        self.0.node.opened().await;
+    }
+
+    /// Stops giving leases, answers who waits, finishes what is under way, and closes the store. A second call waits
+    /// for nothing.
     pub async fn drain(&self) {
-        self.hub.close();
+        if self.0.drained.swap(true, Relaxed) {
+            return;
+        }
+        self.0.draining.send_replace(true);
+        self.0.hub.close();
+        self.0.node.drain().await;
     }
 
-    fn opening(&self) -> Problem {
-        Problem::new(Code::StoreUnavailable, "the partitions are not open yet")
+    /// Resolves when the store can't be used any more, and says why: the process has to end.
+    pub async fn failed(&self) -> String {
+        self.0.node.failed().await
+    }
+
+    /// The node below: its partitions as such, for tools and tests.
+    pub fn node(&self) -> &Node {
+        &self.0.node
+    }
+
+    /// Counters since the start.
+    pub fn stats(&self) -> NodeStats {
+        self.0.node.stats()
+    }
+}
+
+impl Inner {
+    /// Runs a command and answers when its outcome is committed.
+    pub(crate) async fn call(&self, partition: PartitionId, command: Command) -> Result<Outcome, Problem> {
+        self.node.call(partition, command).await.map_err(problem)
+    }
+
+    /// Whether the engine is shutting down.
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Resolves when the engine begins to shut down.
+    pub(crate) async fn drains(&self) {
+        // Its sender stands beside this.
+        _ = self.draining.subscribe().wait_for(|draining| *draining).await;
+    }
+
+    /// The proof of new leases.
+    pub(crate) fn token(&self) -> LeaseToken {
+        LeaseToken(self.node.random().to_be_bytes())
+    }
+
+    /// Gives leases back that never reached their worker; without an attempt.
+    pub(crate) fn give_back(&self, leases: impl IntoIterator<Item = LeaseRef>) {
+        for lease in leases {
+            self.node.post(lease.execution.partition(), Command::Release(Release { lease }));
+        }
+    }
+
+    /// Says when the next attempt is due, if one is to come later.
+    pub(crate) async fn add_run_at(&self, id: ExecutionId, end: &mut EndReply) {
+        if end.state != ExecutionState::Scheduled {
+            return;
+        }
+        let due = move |partition: &stint_core::Partition| partition.execution(id).map(|e| e.due_at);
+        // The end is recorded; without this the answer says a little less.
+        let due = self.node.look(id.partition(), due).await.ok().flatten();
+        end.run_at = due.filter(|due| *due > 0).map(Instant::from_millis);
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("name", &self.0.name).finish_non_exhaustive()
     }
 }

@@ -3,8 +3,10 @@
 mod backoff;
 mod clock;
 mod config;
+mod edge;
 mod engine;
 mod error;
+mod exchange;
 pub mod hub;
 mod lanes;
 mod meta;

@@ -80,20 +80,28 @@ pub(super) struct Board {
 impl Board {
     /// Registers a claim, then looks for work for it.
     pub(super) fn park(&mut self, wanted: Wanted, wake: Arc<Notify>) -> (ClaimId, Asked) {
-        self.last += 1;
-        let id = ClaimId(self.last);
-        let filter = self.index.use_filter(&wanted.filter);
-        let claim = Claim {
-            wanted,
-            filter,
-            reserved: 0,
-            leases: Vec::new(),
-            asked: BTreeMap::new(),
-            accepts: !self.closed,
-            wake,
-        };
-        self.claims.insert(id, claim);
+        let id = self.register(wanted, wake);
         (id, self.place(id))
+    }
+
+    /// A claim for leases that it was given before, under these tokens, and for nothing new.
+    pub(super) fn recall(
+        &mut self,
+        wanted: Wanted,
+        given: &[(PartitionId, LeaseToken)],
+        wake: Arc<Notify>,
+    ) -> (ClaimId, Asked) {
+        let id = self.register(wanted, wake);
+        let Some(claim) = self.claims.get_mut(&id) else { return (id, Vec::new()) };
+        claim.accepts = false;
+        let slots = claim.wanted.max;
+        let asked = given.iter().map(|(partition, token)| {
+            let mut made = reservation(id, claim, *partition, Millis::MIN);
+            (made.token, made.max) = (*token, slots);
+            claim.reserved += slots;
+            (*partition, made)
+        });
+        (id, asked.collect())
     }
 
     /// A newer request of the same worker goes on with a claim: nothing that is under way for it is lost. With another
@@ -208,6 +216,23 @@ impl Board {
             self.stop(id);
             self.settle_if_done(id);
         }
+    }
+
+    fn register(&mut self, wanted: Wanted, wake: Arc<Notify>) -> ClaimId {
+        self.last += 1;
+        let id = ClaimId(self.last);
+        let filter = self.index.use_filter(&wanted.filter);
+        let claim = Claim {
+            wanted,
+            filter,
+            reserved: 0,
+            leases: Vec::new(),
+            asked: BTreeMap::new(),
+            accepts: !self.closed,
+            wake,
+        };
+        self.claims.insert(id, claim);
+        id
     }
 
     /// Reserves known work for a claim's free slots.

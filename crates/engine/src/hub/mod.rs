@@ -23,9 +23,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 pub use board::Wanted;
 use board::{Asked, Board};
 pub use index::SLACK_MS;
-pub use parked::Parked;
+pub use parked::{Parked, Watch};
 pub use reservation::{Change, ClaimId, GrantedLease, Reservation};
-use stint_core::{LeaseRef, PartitionId, ReadyGroup};
+use stint_core::{LeaseRef, LeaseToken, PartitionId, ReadyGroup};
 use tokio::sync::Notify;
 
 /// How the hub reaches the partitions. Neither call waits.
@@ -96,6 +96,14 @@ impl Hub {
     pub fn park(self: &Arc<Self>, wanted: Wanted) -> Parked {
         let wake = Arc::new(Notify::new());
         let (id, asked) = self.board().park(wanted, wake.clone());
+        self.ask(asked);
+        Parked::new(self.clone(), id, wake)
+    }
+
+    /// A claim for leases that it was given before, under these tokens, and for nothing new.
+    pub fn recall(self: &Arc<Self>, wanted: Wanted, given: &[(PartitionId, LeaseToken)]) -> Parked {
+        let wake = Arc::new(Notify::new());
+        let (id, asked) = self.board().recall(wanted, given, wake.clone());
         self.ask(asked);
         Parked::new(self.clone(), id, wake)
     }

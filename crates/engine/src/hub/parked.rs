@@ -21,21 +21,28 @@ pub struct Parked {
     ended: bool,
 }
 
+/// Waits for a claim's answer without holding the claim.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    hub: Arc<Hub>,
+    id: ClaimId,
+    wake: Arc<Notify>,
+}
+
 impl Parked {
     pub(super) fn new(hub: Arc<Hub>, id: ClaimId, wake: Arc<Notify>) -> Self {
         Self { hub, id, wake, ended: false }
     }
 
-    /// Waits until it can be answered with leases, or until `until`. May be dropped and called again.
-    pub async fn filled(&self, until: Instant) {
-        _ = timeout_at(until, self.reach(|standing| standing != Standing::Waits)).await;
+    /// Something to wait with while the claim itself stands elsewhere.
+    pub fn watch(&self) -> Watch {
+        Watch { hub: self.hub.clone(), id: self.id, wake: self.wake.clone() }
     }
 
     /// Takes nothing new, waits for the partitions that work on it already, and ends it: its leases, best first.
     pub async fn settle(self) -> Vec<GrantedLease> {
         self.hub.board().stop(self.id);
-        let settled = self.reach(|standing| standing != Standing::Waits);
-        _ = timeout_at(Instant::now() + SETTLE, settled).await;
+        _ = timeout_at(Instant::now() + SETTLE, self.watch().answerable()).await;
         self.end()
     }
 
@@ -60,13 +67,14 @@ impl Parked {
             None => self.hub.park(wanted),
         }
     }
+}
 
-    async fn reach(&self, reached: impl Fn(Standing) -> bool) {
-        loop {
-            // A permit that is stored while nobody waits is not lost, so checking first is safe.
-            if reached(self.hub.board().standing(self.id)) {
-                return;
-            }
+impl Watch {
+    /// Ready when the claim has leases and no partition works on it, and when it can't get any more. May be dropped
+    /// and called again.
+    pub async fn answerable(&self) {
+        // A permit that is stored while nobody waits is not lost, so checking first is safe.
+        while self.hub.board().standing(self.id) == Standing::Waits {
             self.wake.notified().await;
         }
     }

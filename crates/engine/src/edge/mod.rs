@@ -1,0 +1,9 @@
+//! Requests of the API as commands, and outcomes as replies. Nothing here waits or decides.
+
+pub(crate) mod lease;
+pub(crate) mod payload;
+pub(crate) mod problem;
+pub(crate) mod route;
+pub(crate) mod submission;
+pub(crate) mod view;
+pub(crate) mod why;

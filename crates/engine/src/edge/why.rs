@@ -1,0 +1,74 @@
+//! What an execution waits for, in words: what the hub knows first, then what its partition says.
+
+use stint_api::{Instant, Waiting, WhyReply};
+use stint_core::Millis;
+use stint_core::command::{AHEAD_MAX, Reason, WhyAnswer};
+use stint_core::model::{Group, State};
+
+use super::view;
+use crate::workers::{Lack, Workers};
+
+/// The answer to `why`.
+pub(crate) fn reply(answer: WhyAnswer, workers: &Workers) -> WhyReply {
+    let execution = &answer.execution;
+    let waits = matches!(execution.state(), State::Ready | State::Scheduled);
+    let lack = workers.lack(&execution.group).filter(|_| waits);
+    let blocked = answer.state == "blocked";
+    let mut waiting_for: Vec<Waiting> =
+        lack.as_ref().map(|lack| lacking(lack, &execution.group)).into_iter().collect();
+    let reasons = answer.reasons.iter();
+    // That nobody can run it says more than that somebody will.
+    waiting_for.extend(
+        reasons
+            .filter(|reason| lack.is_none() || !matches!(reason, Reason::Worker { .. }))
+            .map(|reason| waiting(reason, &execution.group)),
+    );
+    WhyReply {
+        state: view::seen_state(execution.state(), blocked),
+        waiting_for,
+        until: answer.until.map(Instant::from_millis),
+    }
+}
+
+fn lacking(lack: &Lack, group: &Group) -> Waiting {
+    let (lane, kind) = (&group.lane, &group.kind);
+    let (reason, detail) = match lack {
+        Lack::Lane => ("no_worker", format!("no worker that serves lane `{lane}` was seen lately")),
+        Lack::Kind => ("no_worker", format!("no worker of lane `{lane}` runs kind `{kind}`")),
+        Lack::Capability(missing) => {
+            ("no_capable_worker", format!("no worker of lane `{lane}` fulfils {}", quoted(missing)))
+        }
+    };
+    Waiting { reason: reason.to_owned(), detail, until: None }
+}
+
+fn waiting(reason: &Reason, group: &Group) -> Waiting {
+    let lane = &group.lane;
+    let (name, detail, until): (_, _, Option<Millis>) = match reason {
+        Reason::Delay { until } => ("delay", "it is due later".to_owned(), Some(*until)),
+        Reason::Backoff { until, failures } => {
+            let times = if *failures == 1 { "once".to_owned() } else { format!("{failures} times") };
+            ("retry_backoff", format!("it failed {times} and is tried again later"), Some(*until))
+        }
+        Reason::LanePaused => ("lane_paused", format!("lane `{lane}` is paused"), None),
+        Reason::Paused => ("paused", "it is paused".to_owned(), None),
+        Reason::Worker { ahead } => ("worker", ahead_of(*ahead), None),
+        Reason::Running { worker, lease_expires } => {
+            ("running", format!("worker `{worker}` runs it"), Some(*lease_expires))
+        }
+        Reason::Stopping { until } => ("stopping", "its worker was asked to stop".to_owned(), Some(*until)),
+    };
+    Waiting { reason: name.to_owned(), detail, until: until.map(Instant::from_millis) }
+}
+
+fn ahead_of(ahead: usize) -> String {
+    match ahead {
+        0 => "it is the next of its kind in its partition that a free worker takes".to_owned(),
+        AHEAD_MAX.. => format!("at least {AHEAD_MAX} of its kind in its partition are ahead of it"),
+        _ => format!("{ahead} of its kind in its partition are ahead of it"),
+    }
+}
+
+fn quoted(texts: &[String]) -> String {
+    texts.iter().map(|text| format!("`{text}`")).collect::<Vec<_>>().join(" and ")
+}

@@ -1,0 +1,145 @@
+//! What an operator does to one execution.
+
+use stint_api::{
+    ActionReply, CancelRequest, Code, ExecutionState, PriorityRequest, Problem, ReplayRequest,
+    check_namespace,
+};
+use stint_core::command::{Act, Action, Cancel, Outcome, Replay};
+use stint_core::model::{State, StepRecord};
+use stint_core::{Command, ExecutionId, Key, Millis, key};
+
+use super::{Engine, Inner};
+use crate::edge::problem::{execution_id, problem, unexpected};
+use crate::edge::submission::millis;
+use crate::edge::view;
+
+/// How long running code may take to stop, unless the request says: 30 s.
+const GRACE_MS: Millis = 30_000;
+
+/// Steps of one execution that a replay looks at.
+const STEPS_MAX: usize = 1_000_000;
+
+impl Engine {
+    /// Stops an execution: at once, or when its worker has had the time to.
+    pub async fn cancel(
+        &self,
+        namespace: &str,
+        id: &str,
+        request: CancelRequest,
+    ) -> Result<ActionReply, Problem> {
+        check_namespace(namespace)?;
+        request.validate()?;
+        let id = execution_id(id)?;
+        let cancel = Cancel {
+            namespace: namespace.to_owned(),
+            id,
+            reason: request.reason,
+            grace_ms: request.grace_ms.map_or(GRACE_MS, millis),
+        };
+        acted(self.0.call(id.partition(), Command::Cancel(cancel)).await?)
+    }
+
+    /// Runs an ended execution again, keeping its journal, or dropping it from a step on.
+    pub async fn replay(
+        &self,
+        namespace: &str,
+        id: &str,
+        request: ReplayRequest,
+    ) -> Result<ActionReply, Problem> {
+        check_namespace(namespace)?;
+        request.validate()?;
+        let id = execution_id(id)?;
+        let steps = match &request.from_step {
+            Some(_) => self.0.journal(namespace, id).await?,
+            None => Vec::new(),
+        };
+        let replay = Replay { namespace: namespace.to_owned(), id, from_step: request.from_step, steps };
+        acted(self.0.call(id.partition(), Command::Replay(replay)).await?)
+    }
+
+    /// Changes an execution's priority.
+    pub async fn set_priority(
+        &self,
+        namespace: &str,
+        id: &str,
+        request: PriorityRequest,
+    ) -> Result<ActionReply, Problem> {
+        request.validate()?;
+        let priority = i8::try_from(request.priority)
+            .map_err(|_| Problem::invalid("priority", "expected -100 to 100"))?;
+        self.act(namespace, id, Action::Priority(priority)).await
+    }
+
+    /// Holds an execution back until it is resumed.
+    pub async fn pause(&self, namespace: &str, id: &str) -> Result<ActionReply, Problem> {
+        let mut reply = self.act(namespace, id, Action::Pause).await?;
+        if reply.state == ExecutionState::Ready {
+            reply.state = ExecutionState::Blocked;
+        }
+        Ok(reply)
+    }
+
+    /// Lets a paused execution go on.
+    pub async fn resume(&self, namespace: &str, id: &str) -> Result<ActionReply, Problem> {
+        self.act(namespace, id, Action::Resume).await
+    }
+
+    /// Takes a running execution's lease: another attempt follows at once.
+    pub async fn revoke(&self, namespace: &str, id: &str) -> Result<ActionReply, Problem> {
+        self.act(namespace, id, Action::Revoke).await
+    }
+
+    async fn act(&self, namespace: &str, id: &str, action: Action) -> Result<ActionReply, Problem> {
+        check_namespace(namespace)?;
+        let id = execution_id(id)?;
+        let act = Act { namespace: namespace.to_owned(), id, action };
+        acted(self.0.call(id.partition(), Command::Act(act)).await?)
+    }
+}
+
+impl Inner {
+    /// All steps of an ended execution.
+    async fn journal(&self, namespace: &str, id: ExecutionId) -> Result<Vec<(String, StepRecord)>, Problem> {
+        // Its answer leaves when all that it saw is committed, so the range sees all of the journal.
+        let shown = self.show(Some(namespace), id, false).await?;
+        if !shown.execution.state().is_end() {
+            // The command says so, too; reading a long journal first would be for nothing.
+            return Ok(Vec::new());
+        }
+        let from = key::steps(id);
+        let to = after(&from);
+        let first = from.bytes.len();
+        let rows = self.node.range(id.partition(), from, to, STEPS_MAX).await.map_err(problem)?;
+        rows.into_iter()
+            .map(|(key, value)| {
+                let name = key.get(first..).and_then(|name| std::str::from_utf8(name).ok());
+                let record = minicbor::decode::<StepRecord>(&value).ok();
+                name.map(str::to_owned).zip(record)
+            })
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| Problem::new(Code::Internal, "a step of this execution can't be read"))
+    }
+}
+
+/// The end of the range of keys that begin with `prefix`, which is not all 0xFF.
+fn after(prefix: &Key) -> Key {
+    let mut bytes = prefix.bytes.to_vec();
+    while bytes.last() == Some(&0xFF) {
+        bytes.pop();
+    }
+    if let Some(last) = bytes.last_mut() {
+        *last += 1;
+    }
+    Key { table: prefix.table, bytes: bytes.into() }
+}
+
+fn acted(outcome: Outcome) -> Result<ActionReply, Problem> {
+    match outcome {
+        Outcome::Acted(id, state) => Ok(reply(id, state)),
+        _ => Err(unexpected()),
+    }
+}
+
+fn reply(id: ExecutionId, state: State) -> ActionReply {
+    ActionReply { id: id.to_string(), state: view::state(state) }
+}

@@ -1,0 +1,175 @@
+//! Lanes: shown, and changed for all partitions.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use stint_api::{Lane, LaneReply, LaneSettings, Problem, check_namespace};
+use stint_core::command::{LaneChange, Outcome, SetLane};
+use stint_core::model::{self, LaneMode};
+use stint_core::{Command, LaneCounts, PartitionId};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Engine, Inner};
+use crate::edge::lease::ms;
+use crate::edge::problem::unexpected;
+use crate::edge::submission::millis;
+
+/// How long the answer to a change waits for the partitions' copies.
+const COPIES: Duration = Duration::from_secs(5);
+
+/// How long counting waits for partitions that don't answer: their work is then not counted.
+const COUNTS: Duration = Duration::from_secs(2);
+
+impl Engine {
+    /// Shows a lane. One that was never used or set is open and empty.
+    pub async fn lane(&self, namespace: &str, name: &str) -> Result<Lane, Problem> {
+        let settings = self.0.set(namespace, name, LaneChange::Read).await?;
+        Ok(self.0.show_lane(namespace, name, &settings).await)
+    }
+
+    /// Replaces a lane's settings.
+    pub async fn set_lane(
+        &self,
+        namespace: &str,
+        name: &str,
+        settings: LaneSettings,
+    ) -> Result<LaneReply, Problem> {
+        settings.validate()?;
+        let change = LaneChange::Settings {
+            weights: settings.weights,
+            age_step_ms: settings.age_step_ms.map(millis),
+            max_length: settings.max_length,
+        };
+        self.change_lane(namespace, name, change).await
+    }
+
+    /// Starts nothing of a lane any more.
+    pub async fn pause_lane(&self, namespace: &str, name: &str) -> Result<LaneReply, Problem> {
+        self.change_lane(namespace, name, LaneChange::Mode(LaneMode::Paused)).await
+    }
+
+    /// Takes and starts a lane's work again.
+    pub async fn resume_lane(&self, namespace: &str, name: &str) -> Result<LaneReply, Problem> {
+        self.change_lane(namespace, name, LaneChange::Mode(LaneMode::Open)).await
+    }
+
+    /// Takes nothing new into a lane, and goes on starting what is there.
+    pub async fn drain_lane(&self, namespace: &str, name: &str) -> Result<LaneReply, Problem> {
+        self.change_lane(namespace, name, LaneChange::Mode(LaneMode::Draining)).await
+    }
+
+    /// The answer waits until every partition goes by the change, or names those that don't yet.
+    async fn change_lane(
+        &self,
+        namespace: &str,
+        name: &str,
+        change: LaneChange,
+    ) -> Result<LaneReply, Problem> {
+        let until = Instant::now() + COPIES;
+        let mut changes = self.0.waiters.lane_changes();
+        let settings = self.0.set(namespace, name, change).await?;
+        let mut missing: BTreeSet<PartitionId> = PartitionId::all().collect();
+        let mut look_at = missing.clone();
+        loop {
+            let there = self.0.copies(namespace, name, settings.generation, &look_at, until).await;
+            missing.retain(|partition| !there.contains(partition));
+            if missing.is_empty() {
+                break;
+            }
+            match timeout_at(until, changes.recv()).await {
+                Ok(Ok(partition)) => look_at = missing.intersection(&[partition].into()).copied().collect(),
+                // Too many changes at once to follow each: look at all.
+                Ok(Err(RecvError::Lagged(_))) => look_at = missing.clone(),
+                Ok(Err(RecvError::Closed)) | Err(_) => break,
+            }
+        }
+        let lane = self.0.show_lane(namespace, name, &settings).await;
+        let missing_partitions = missing.into_iter().map(|partition| u32::from(partition.0)).collect();
+        Ok(LaneReply { lane, missing_partitions })
+    }
+}
+
+impl Inner {
+    /// Changes or reads a lane's settings at their home.
+    async fn set(
+        &self,
+        namespace: &str,
+        name: &str,
+        change: LaneChange,
+    ) -> Result<model::LaneSettings, Problem> {
+        check_namespace(namespace)?;
+        check_namespace(name).map_err(|problem| problem.at("lane"))?;
+        let command = Command::SetLane(SetLane {
+            namespace: namespace.to_owned(),
+            lane: name.to_owned(),
+            change,
+            id: (self.node.random() >> 64) as u64,
+        });
+        match self.call(SetLane::home(namespace, name), command).await? {
+            Outcome::Lane(settings) => Ok(*settings),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Those of `partitions` whose copy of a lane's settings is of this generation or a later one.
+    async fn copies(
+        &self,
+        namespace: &str,
+        name: &str,
+        generation: u64,
+        partitions: &BTreeSet<PartitionId>,
+        until: Instant,
+    ) -> BTreeSet<PartitionId> {
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        let look = move |partition: &stint_core::Partition| partition.lane(&namespace, &name).generation;
+        let seen = self.look_at(partitions, look, until).await;
+        seen.into_iter().filter(|(_, copy)| *copy >= generation).map(|(partition, _)| partition).collect()
+    }
+
+    async fn show_lane(&self, namespace: &str, name: &str, settings: &model::LaneSettings) -> Lane {
+        let all = PartitionId::all().collect();
+        let counts = {
+            let (namespace, name) = (namespace.to_owned(), name.to_owned());
+            let look = move |partition: &stint_core::Partition| partition.lane_counts(&namespace, &name);
+            self.look_at(&all, look, Instant::now() + COUNTS).await
+        };
+        let sum = |of: fn(&LaneCounts) -> u64| counts.iter().map(|(_, counts)| of(counts)).sum::<u64>();
+        let paused = settings.mode == LaneMode::Paused;
+        // What a pause holds back is not ready.
+        let held = if paused { sum(|counts| counts.ready) } else { 0 };
+        Lane {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            paused,
+            draining: settings.mode == LaneMode::Draining,
+            weights: settings.weights.clone(),
+            age_step_ms: ms(settings.age_step()),
+            max_length: settings.max_length,
+            ready: if paused { 0 } else { sum(|counts| counts.ready) },
+            running: sum(|counts| counts.running),
+            waiting: sum(|counts| counts.waiting) + held,
+        }
+    }
+
+    /// Looks at several partitions at once; those that don't answer in time are left out.
+    async fn look_at<T: Send + 'static>(
+        &self,
+        partitions: &BTreeSet<PartitionId>,
+        look: impl Fn(&stint_core::Partition) -> T + Clone + Send + 'static,
+        until: Instant,
+    ) -> Vec<(PartitionId, T)> {
+        let looks = partitions.iter().map(|partition| {
+            let look = look.clone();
+            async move { (*partition, self.node.look(*partition, look).await) }
+        });
+        let mut looks: FuturesUnordered<_> = looks.collect();
+        let mut seen = Vec::new();
+        while let Ok(Some((partition, answer))) = timeout_at(until, looks.next()).await {
+            seen.extend(answer.ok().map(|answer| (partition, answer)));
+        }
+        seen
+    }
+}

@@ -1,0 +1,73 @@
+//! Executions, results, and why they wait.
+
+use std::time::Duration;
+
+use stint_api::{Execution, Problem, ResultReply, WAIT_MS, WhyReply, check_namespace};
+use stint_core::command::{Outcome, Show, Shown, Why};
+use stint_core::{Command, ExecutionId};
+use tokio::time::Instant;
+
+use super::{Engine, Inner};
+use crate::edge::problem::{execution_id, unexpected};
+use crate::edge::{view, why};
+
+impl Engine {
+    /// Shows an execution, without its input and output.
+    pub async fn execution(&self, namespace: &str, id: &str) -> Result<Execution, Problem> {
+        check_namespace(namespace)?;
+        self.0.show(Some(namespace), execution_id(id)?, false).await.map(view::execution)
+    }
+
+    /// What an execution gave; waits up to `wait_ms` for its end.
+    pub async fn result(&self, namespace: &str, id: &str, wait_ms: u64) -> Result<ResultReply, Problem> {
+        check_namespace(namespace)?;
+        let id = execution_id(id)?;
+        if wait_ms > WAIT_MS {
+            let detail = format!("{wait_ms} is out of range, expected 0 to {WAIT_MS}");
+            return Err(Problem::invalid("wait_ms", detail));
+        }
+        let until = Instant::now() + Duration::from_millis(wait_ms);
+        let wait = self.0.waiters.wait_for_end(id);
+        loop {
+            // What ends from here on is heard; what ended before is shown.
+            let ended = wait.ended();
+            let shown = self.0.show(Some(namespace), id, true).await?;
+            if shown.execution.state().is_end() || until <= Instant::now() {
+                return Ok(view::result(&shown));
+            }
+            tokio::select! {
+                biased;
+                () = ended => {}
+                () = self.0.drains() => return Ok(view::result(&shown)),
+                () = tokio::time::sleep_until(until) => {}
+            }
+        }
+    }
+
+    /// Explains what an execution waits for.
+    pub async fn why(&self, namespace: &str, id: &str) -> Result<WhyReply, Problem> {
+        check_namespace(namespace)?;
+        let id = execution_id(id)?;
+        let command = Command::Why(Why { namespace: namespace.to_owned(), id });
+        match self.0.call(id.partition(), command).await? {
+            Outcome::Why(answer) => Ok(why::reply(*answer, &self.0.workers)),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+impl Inner {
+    /// An execution, of one namespace or of any.
+    pub(super) async fn show(
+        &self,
+        namespace: Option<&str>,
+        id: ExecutionId,
+        output: bool,
+    ) -> Result<Shown, Problem> {
+        let command = Command::Show(Show { namespace: namespace.map(str::to_owned), id, output });
+        match self.call(id.partition(), command).await? {
+            Outcome::Shown(shown) => Ok(*shown),
+            _ => Err(unexpected()),
+        }
+    }
+}

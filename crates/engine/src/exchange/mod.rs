@@ -1,0 +1,19 @@
+//! Exchanges: one call in which a worker says all it has to say and hears all there is to hear.
+//!
+//! A reply waits for the answers to what was said, and for leases and stops only if there is nothing else to say. The
+//! worker's next exchange ends the one that is parked, and goes on with its claim.
+//!
+//! | file | what |
+//! |---|---|
+//! | `session.rs` | the conversation: numbers, unread replies, leases held |
+//! | `said.rs` | what is said as commands, and their outcomes as answers |
+//! | `sessions.rs` | all conversations |
+//! | `turn.rs` | one exchange from its arrival to its reply |
+
+pub(crate) mod said;
+mod session;
+mod sessions;
+mod turn;
+
+pub(crate) use sessions::Sessions;
+pub(crate) use turn::exchange;

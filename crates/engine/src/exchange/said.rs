@@ -1,0 +1,201 @@
+//! What one exchange says, as commands; and their outcomes, as answers.
+
+use stint_api::{
+    Answer, EndReply, ExchangeAnswer, ExchangeRequest, ExchangeStop, Outcome as End, Problem, StepReply,
+};
+use stint_core::command::{BeginStep, Complete, Fail, Heartbeat, Outcome, RecordStep, Release};
+use stint_core::model::StepOutcome;
+use stint_core::{Command, LeaseRef, Refusal};
+use tokio::time::Instant;
+
+use crate::CallError;
+use crate::edge::{lease, payload, problem, submission, view};
+
+/// One thing said: which command it is, and whom its answer is for.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) lease: LeaseRef,
+    pub(crate) what: What,
+    pub(crate) command: Command,
+}
+
+impl Ask {
+    /// Asks how a listed lease stands.
+    pub(crate) fn heartbeat(lease: LeaseRef) -> Self {
+        Self { lease, what: What::Listed, command: Command::Heartbeat(Heartbeat { lease, progress: None }) }
+    }
+}
+
+/// What is said of a lease.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum What {
+    /// It is held.
+    Listed,
+    /// Its attempt ends.
+    Ends,
+    /// A step is begun.
+    Begins(String),
+    /// A step's result is recorded.
+    Records(String),
+}
+
+/// A request, its leases read. Leases that are none are answered at once.
+#[derive(Default, Debug)]
+pub(crate) struct Parsed {
+    pub(crate) listed: Vec<(LeaseRef, bool)>,
+    pub(crate) ended: Vec<LeaseRef>,
+    pub(crate) stepped: Vec<LeaseRef>,
+    /// One heartbeat for each entry of `listed`.
+    heartbeats: Vec<Ask>,
+    /// Steps, then ends: a step's result is recorded before its attempt ends.
+    pub(crate) asks: Vec<Ask>,
+    pub(crate) refused: Vec<ExchangeAnswer>,
+}
+
+impl Parsed {
+    /// Reads and empties the request's lists.
+    pub(crate) fn of(request: &mut ExchangeRequest) -> Self {
+        let mut parsed = Self::default();
+        for listed in std::mem::take(&mut request.leases) {
+            let Some(lease) = parsed.read(&listed.lease, None) else { continue };
+            parsed.listed.push((lease, listed.progress.is_some()));
+            let progress = listed.progress.map(view::kept_progress);
+            let command = Command::Heartbeat(Heartbeat { lease, progress });
+            parsed.heartbeats.push(Ask { lease, what: What::Listed, command });
+        }
+        for step in std::mem::take(&mut request.steps) {
+            let Some(lease) = parsed.read(&step.lease, Some(&step.key)) else { continue };
+            parsed.stepped.push(lease);
+            let key = step.key.clone();
+            let (what, command) = match step.output {
+                None => (What::Begins(key), Command::BeginStep(BeginStep { lease, key: step.key })),
+                Some(output) => {
+                    let output = payload::kept(output);
+                    (What::Records(key), Command::RecordStep(RecordStep { lease, key: step.key, output }))
+                }
+            };
+            parsed.asks.push(Ask { lease, what, command });
+        }
+        for result in std::mem::take(&mut request.results) {
+            let Some(lease) = parsed.read(&result.lease, None) else { continue };
+            parsed.ended.push(lease);
+            parsed.asks.push(Ask { lease, what: What::Ends, command: end(lease, result.outcome) });
+        }
+        parsed
+    }
+
+    /// Everything to be asked, with the heartbeats of those listed leases that `renew` names.
+    pub(crate) fn commands(&mut self, renew: &[usize]) -> Vec<Ask> {
+        let mut place = 0;
+        self.heartbeats.retain(|_| {
+            place += 1;
+            renew.binary_search(&(place - 1)).is_ok()
+        });
+        let mut asks = std::mem::take(&mut self.heartbeats);
+        asks.append(&mut self.asks);
+        asks
+    }
+
+    /// The places of all listed leases.
+    pub(crate) fn all_listed(&self) -> Vec<usize> {
+        (0..self.heartbeats.len()).collect()
+    }
+
+    fn read(&mut self, text: &str, key: Option<&str>) -> Option<LeaseRef> {
+        match problem::lease_ref(text) {
+            Ok(lease) => Some(lease),
+            Err(problem) => {
+                let answer = Answer::Refused(problem);
+                self.refused.push(ExchangeAnswer {
+                    lease: text.to_owned(),
+                    key: key.map(str::to_owned),
+                    answer,
+                });
+                None
+            }
+        }
+    }
+}
+
+/// The command that ends an attempt as its worker says.
+pub(crate) fn end(lease: LeaseRef, outcome: End) -> Command {
+    match outcome {
+        End::Complete(complete) => {
+            Command::Complete(Complete { lease, output: payload::kept(complete.output) })
+        }
+        End::Fail(fail) => Command::Fail(Fail {
+            lease,
+            error: view::error_info(fail.error),
+            retry: fail.retry,
+            retry_after_ms: fail.retry_after_ms.map(submission::millis),
+        }),
+        End::Release(_) => Command::Release(Release { lease }),
+    }
+}
+
+/// What an end came to. When the next attempt is due is for the execution to say.
+pub(crate) fn ended(outcome: Outcome) -> Result<EndReply, Problem> {
+    match outcome {
+        Outcome::Ended(state) => Ok(EndReply { state: view::state(state), run_at: None }),
+        _ => Err(problem::unexpected()),
+    }
+}
+
+/// What a step came to.
+pub(crate) fn step(outcome: Outcome) -> Result<StepReply, Problem> {
+    match outcome {
+        Outcome::Step(StepOutcome::Run) => Ok(StepReply::Run),
+        Outcome::Step(StepOutcome::Unknown) => Ok(StepReply::Unknown),
+        Outcome::Step(StepOutcome::Result(result)) => Ok(StepReply::Result(payload::stored(&result, None))),
+        _ => Err(problem::unexpected()),
+    }
+}
+
+/// What one thing said came to.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// Something to tell the worker.
+    Answer(ExchangeAnswer),
+    /// The lease is gone, which is worth an answer.
+    Lost(ExchangeAnswer),
+    /// The lease lasts this long from `sent`, and perhaps its work has to stop.
+    Renewed { left: std::time::Duration, sent: Instant, stop: Option<ExchangeStop> },
+    /// A heartbeat was not taken: nothing the worker believes of its leases would be sure.
+    Unheard(Problem),
+}
+
+/// Judges an outcome.
+pub(crate) fn heard(of: LeaseRef, what: &What, answer: Result<Outcome, CallError>, sent: Instant) -> Heard {
+    let lease = of.to_string();
+    let (key, answer) = match (what, answer) {
+        (What::Listed, Ok(Outcome::Renewed(renewal))) => {
+            let stop = renewal.stop.as_ref().map(lease::stop);
+            let stop = stop.map(|stop| ExchangeStop { lease, reason: stop.reason, grace_ms: stop.grace_ms });
+            return Heard::Renewed { left: lease::duration(renewal.ttl_ms), sent, stop };
+        }
+        (What::Listed, Ok(_)) => return Heard::Unheard(problem::unexpected()),
+        (What::Listed, Err(CallError::Refused(refusal @ Refusal::LeaseLost))) => {
+            let answer = Answer::Refused(problem::refused(refusal));
+            return Heard::Lost(ExchangeAnswer { lease, key: None, answer });
+        }
+        (What::Listed, Err(error)) => return Heard::Unheard(problem::problem(error)),
+        (What::Ends, answer) => (None, answer.map_err(problem::problem).and_then(ended).map(Answer::Done)),
+        (What::Begins(key), answer) => {
+            (Some(key.clone()), answer.map_err(problem::problem).and_then(step).map(Answer::Step))
+        }
+        (What::Records(key), answer) => {
+            (Some(key.clone()), answer.map_err(problem::problem).and_then(recorded).map(Answer::Done))
+        }
+    };
+    Heard::Answer(ExchangeAnswer { lease, key, answer: answer.unwrap_or_else(Answer::Refused) })
+}
+
+/// What a recorded step came to: its attempt runs on.
+pub(crate) fn recorded(outcome: Outcome) -> Result<EndReply, Problem> {
+    match outcome {
+        Outcome::Step(_) | Outcome::Done => {
+            Ok(EndReply { state: stint_api::ExecutionState::Running, run_at: None })
+        }
+        _ => Err(problem::unexpected()),
+    }
+}

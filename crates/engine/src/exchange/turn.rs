@@ -1,0 +1,375 @@
+//! One exchange, from its arrival to its reply.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use stint_api::{
+    Answer, DEFAULT_NAMESPACE, ExchangeAnswer, ExchangeReply, ExchangeRequest, ExchangeStop, Problem,
+};
+use stint_core::command::UnlistedLeases;
+use stint_core::model::Worker;
+use stint_core::{Command, EventKind, PartitionId};
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::Instant;
+
+use super::said::{Ask, Heard, Parsed, What, heard};
+use super::session::{Begun, New, Said};
+use super::sessions::Live;
+use crate::edge::{lease, problem};
+use crate::engine::Inner;
+use crate::hub::{GrantedLease, Wanted, Watch};
+use crate::workers;
+
+/// What there is to tell the worker besides leases.
+#[derive(Default, Debug)]
+struct Words {
+    answers: Vec<ExchangeAnswer>,
+    stops: Vec<ExchangeStop>,
+}
+
+impl Words {
+    fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.stops.is_empty()
+    }
+
+    fn append(&mut self, mut other: Self) {
+        self.answers.append(&mut other.answers);
+        self.stops.append(&mut other.stops);
+    }
+}
+
+/// How an exchange begins.
+enum Start {
+    New(New),
+    Late,
+    Again(Arc<ExchangeReply>),
+    UnderWay(OwnedNotified),
+}
+
+/// An exchange under way. If nobody waits for it any more it is as if it had not come, but for what it said.
+struct Turn<'a> {
+    engine: &'a Inner,
+    live: &'a Live,
+    n: u64,
+    ended: bool,
+}
+
+/// Takes an exchange and answers it.
+pub(crate) async fn exchange(engine: &Inner, mut request: ExchangeRequest) -> Result<ExchangeReply, Problem> {
+    request.validate(&engine.limits)?;
+    let namespace = request.namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+    let live = engine.sessions.of(&namespace, &request.worker.session, &engine.waiters);
+    let mut parsed = Parsed::of(&mut request);
+    loop {
+        match start(engine, &live, &request, &parsed) {
+            Start::Again(reply) => return Ok(ExchangeReply::clone(&reply)),
+            Start::UnderWay(made) => made.await,
+            Start::New(new) => {
+                let turn = Turn { engine, live: &live, n: request.n, ended: false };
+                return turn.take(&request, &namespace, parsed, new).await;
+            }
+            Start::Late => {
+                let turn = Turn { engine, live: &live, n: request.n, ended: true };
+                let all = parsed.all_listed();
+                let asks = parsed.commands(&all);
+                let mut words = Words { answers: parsed.refused, stops: Vec::new() };
+                words.append(turn.say(asks).await?);
+                let Words { answers, stops } = words;
+                return Ok(ExchangeReply { n: request.n, leases: Vec::new(), answers, stops });
+            }
+        }
+    }
+}
+
+/// Decides under the session's lock what the exchange is. A session that this node does not know may have been another
+/// node's, or this one's before a restart: replies of that time are lost, so leases that its worker does not name never
+/// reached it. Whatever else this session is given comes later in every partition's mailbox.
+fn start(engine: &Inner, live: &Live, request: &ExchangeRequest, parsed: &Parsed) -> Start {
+    let said = Said {
+        n: request.n,
+        seen: request.seen,
+        listed: &parsed.listed,
+        ended: &parsed.ended,
+        stepped: &parsed.stepped,
+    };
+    let mut talk = live.talk();
+    let begun = match talk.session.begin(&said, Instant::now()) {
+        Begun::Again(reply) => return Start::Again(reply),
+        Begun::UnderWay(made) => return Start::UnderWay(made.notified_owned()),
+        Begun::Late => Start::Late,
+        Begun::New(new) => Start::New(new),
+    };
+    if std::mem::replace(&mut talk.fresh, false) {
+        let named = parsed.listed.iter().map(|(lease, _)| lease).chain(&parsed.ended).chain(&parsed.stepped);
+        let listed: Vec<_> = named.copied().collect();
+        for partition in PartitionId::all() {
+            let command = UnlistedLeases { session: live.id, listed: listed.clone() };
+            engine.node.post(partition, Command::UnlistedLeases(command));
+        }
+    }
+    drop(talk);
+    live.newest.send_if_modified(|newest| std::mem::replace(newest, (*newest).max(request.n)) < request.n);
+    begun
+}
+
+impl Turn<'_> {
+    async fn take(
+        mut self,
+        request: &ExchangeRequest,
+        namespace: &str,
+        mut parsed: Parsed,
+        new: New,
+    ) -> Result<ExchangeReply, Problem> {
+        self.note_leases(&parsed, &new);
+        let wanted = self.wanted(request, namespace);
+        let until = Instant::now() + Duration::from_millis(request.wait_ms);
+        let asks = parsed.commands(&new.renew);
+        let said = Words { answers: parsed.refused, stops: Vec::new() };
+        let mut words = self.listen(said, asks, wanted, until, !new.unread.is_empty()).await?;
+        let leases = self.settle().await;
+        words.stops.extend(self.stops().await);
+        if leases.is_empty() && words.is_empty() && self.engine.is_draining() {
+            return Err(problem::draining());
+        }
+        let reply = self.reply(leases, words, &new.unread);
+        self.ended = true;
+        Ok(reply)
+    }
+
+    /// Says what there is to say, with the claim beside it; waits for leases or stops only if nothing comes of it.
+    async fn listen(
+        &self,
+        mut words: Words,
+        asks: Vec<Ask>,
+        wanted: Option<Wanted>,
+        until: Instant,
+        has_news: bool,
+    ) -> Result<Words, Problem> {
+        let mut saying = pin!(self.say(asks));
+        let mut parked = pin!(async { self.wait(self.park(wanted), until).await });
+        // What is said reaches the partitions before the claim does.
+        let stops = tokio::select! {
+            biased;
+            said = &mut saying => {
+                words.append(said?);
+                if has_news || !words.is_empty() { Vec::new() } else { parked.await }
+            }
+            stops = &mut parked => {
+                words.append(saying.await?);
+                stops
+            }
+        };
+        words.stops.extend(stops);
+        Ok(words)
+    }
+
+    /// Lets stops of listed leases come here, gives back those that are not listed.
+    fn note_leases(&self, parsed: &Parsed, new: &New) {
+        for lease in &new.unknown {
+            self.engine.waiters.hold(*lease, None, &self.live.mail);
+        }
+        for lease in parsed.ended.iter().chain(&new.unlisted) {
+            self.engine.waiters.let_go(*lease);
+        }
+        self.engine.give_back(new.unlisted.iter().copied());
+    }
+
+    /// What the worker asks for, and that it was heard.
+    fn wanted(&self, request: &ExchangeRequest, namespace: &str) -> Option<Wanted> {
+        let worker = &request.worker;
+        let filter = lease::filter(namespace, &request.lanes, &request.kinds, &worker.capabilities);
+        let filter = self.live.talk().filter(filter);
+        let heard = workers::Heard {
+            name: &worker.name,
+            session: Some(&worker.session),
+            version: worker.version.as_deref(),
+            capabilities: &worker.capabilities,
+            slots: request.max,
+        };
+        self.engine.workers.heard(&heard, &filter, self.engine.node.now());
+        (request.max > 0).then(|| Wanted {
+            token: self.engine.token(),
+            worker: Worker { name: worker.name.as_str().into(), session: self.live.id },
+            filter,
+            max: request.max as usize,
+        })
+    }
+
+    /// Registers the claim, or goes on with the one of the exchange that this one ends.
+    fn park(&self, wanted: Option<Wanted>) -> Option<Watch> {
+        let mut talk = self.live.talk();
+        if !talk.session.is_newest(self.n) {
+            return None;
+        }
+        let before = talk.parked.take();
+        let parked = match (before, wanted) {
+            (Some((_, before)), Some(wanted)) => before.hand_over(wanted),
+            (None, Some(wanted)) => self.engine.hub.park(wanted),
+            (_, None) => return None,
+        };
+        let watch = parked.watch();
+        talk.parked = Some((self.n, parked));
+        Some(watch)
+    }
+
+    /// Waits for leases, for stops, for a newer exchange, or for the time to be over. Gives the stops.
+    async fn wait(&self, watch: Option<Watch>, until: Instant) -> Vec<ExchangeStop> {
+        let mut newest = self.live.newest.subscribe();
+        let answerable = async {
+            match watch {
+                Some(watch) => watch.answerable().await,
+                None => self.engine.drains().await,
+            }
+        };
+        let mut answerable = pin!(answerable);
+        loop {
+            tokio::select! {
+                biased;
+                // Its sender stands in `live`, so it never fails. The guard it gives must not live to the next wait.
+                () = async { drop(newest.wait_for(|newest| *newest > self.n).await) } => return Vec::new(),
+                () = self.live.mail.arrived.notified() => {
+                    let stops = self.stops().await;
+                    if !stops.is_empty() {
+                        return stops;
+                    }
+                }
+                () = &mut answerable => return Vec::new(),
+                () = tokio::time::sleep_until(until) => return Vec::new(),
+            }
+        }
+    }
+
+    /// Ends the claim, unless a newer exchange goes on with it.
+    async fn settle(&self) -> Vec<GrantedLease> {
+        let parked = {
+            let mut talk = self.live.talk();
+            let own = talk.session.is_newest(self.n);
+            talk.parked.take_if(|(n, _)| own && *n == self.n)
+        };
+        match parked {
+            Some((_, parked)) => parked.settle().await,
+            None => Vec::new(),
+        }
+    }
+
+    /// Brings what is said to its partitions, all at once.
+    async fn say(&self, asks: Vec<Ask>) -> Result<Words, Problem> {
+        let sent = Instant::now();
+        let calls = asks.into_iter().map(|Ask { lease, what, command }| async move {
+            let outcome = self.engine.node.call(lease.execution.partition(), command).await;
+            (lease, what, outcome)
+        });
+        let mut words = Words::default();
+        for (lease, what, outcome) in join_all(calls).await {
+            match heard(lease, &what, outcome, sent) {
+                Heard::Answer(mut answer) => {
+                    if let (What::Ends, Answer::Done(end)) = (what, &mut answer.answer) {
+                        self.engine.add_run_at(lease.execution, end).await;
+                    }
+                    words.answers.push(answer);
+                }
+                Heard::Lost(answer) => {
+                    self.live.talk().session.lost(lease);
+                    self.engine.waiters.let_go(lease);
+                    words.answers.push(answer);
+                }
+                Heard::Renewed { left, sent, stop } => {
+                    let mut talk = self.live.talk();
+                    talk.session.renewed(lease, left, sent);
+                    words.stops.extend(stop.filter(|_| talk.session.tell_to_stop(self.n, lease)));
+                }
+                Heard::Unheard(problem) => return Err(problem),
+            }
+        }
+        Ok(words)
+    }
+
+    /// Stops that have arrived. How long a worker has to follow one is asked when it is told.
+    async fn stops(&self) -> Vec<ExchangeStop> {
+        let (mut stops, mut asks) = (Vec::new(), Vec::new());
+        for taken in self.live.mail.take() {
+            let mut talk = self.live.talk();
+            let Some(lease) = talk.session.lease_of(taken.execution) else { continue };
+            if taken.kind == EventKind::CancelRequested {
+                asks.push(Ask::heartbeat(lease));
+                continue;
+            }
+            talk.session.lost(lease);
+            self.engine.waiters.let_go(lease);
+            stops.push(ExchangeStop {
+                lease: lease.to_string(),
+                reason: reason(taken.kind).into(),
+                grace_ms: 0,
+            });
+        }
+        if !asks.is_empty() {
+            match self.say(asks).await {
+                Ok(told) => stops.extend(told.stops),
+                // The lease's next heartbeat says it.
+                Err(problem) => tracing::warn!(%problem, "a stop could not be looked up"),
+            }
+        }
+        stops
+    }
+
+    /// Makes the reply, with all that unread ones said.
+    fn reply(
+        &self,
+        granted: Vec<GrantedLease>,
+        words: Words,
+        unread: &[Arc<ExchangeReply>],
+    ) -> ExchangeReply {
+        let now = Instant::now();
+        let (granted, beyond) = lease::fitting(granted);
+        self.engine.give_back(beyond.into_iter().map(|granted| granted.grant.lease));
+        let mut talk = self.live.talk();
+        let mut reply = ExchangeReply { n: self.n, ..ExchangeReply::default() };
+        for before in unread {
+            reply.answers.extend(before.answers.iter().cloned());
+            reply.stops.extend(before.stops.iter().cloned());
+            let held = before.leases.iter().filter(|lease| {
+                // Each once: a reply that was not read said all that those before it said.
+                lease.lease.parse().is_ok_and(|lease| talk.session.holds(lease))
+                    && !reply.leases.iter().any(|there| there.lease == lease.lease)
+            });
+            let held: Vec<_> = held.cloned().collect();
+            reply.leases.extend(held);
+        }
+        for granted in granted {
+            let (lease, attempt) = (granted.grant.lease, granted.grant.attempt);
+            talk.session.gave(self.n, lease, lease::duration(granted.grant.ttl_ms), now);
+            self.engine.waiters.hold(lease, Some(attempt), &self.live.mail);
+            reply.leases.push(lease::lease(granted));
+        }
+        reply.answers.extend(words.answers);
+        reply.stops.extend(words.stops);
+        let reply = Arc::new(reply);
+        talk.session.made(self.n, &reply);
+        drop(talk);
+        Arc::unwrap_or_clone(reply)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let mut talk = self.live.talk();
+        let own = talk.session.is_newest(self.n);
+        let parked = if own { talk.parked.take() } else { None };
+        talk.session.abandoned(self.n);
+        drop(talk);
+        drop(parked);
+    }
+}
+
+/// Why a lease is gone, in a word.
+fn reason(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Crashed => "lease_expired",
+        other => other.name(),
+    }
+}
