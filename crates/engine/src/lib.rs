@@ -22,6 +22,6 @@ mod workers;
 pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::{CallError, OpenError};
-pub use node::Node;
+pub use node::{Node, WeakNode};
 pub use stats::NodeStats;
 pub use waiters::Waiters;

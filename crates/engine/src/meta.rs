@@ -24,6 +24,9 @@ const EVERY: Duration = Duration::from_secs(2);
 /// A heartbeat younger than this is a live node's.
 const FRESH_MS: Millis = 6_000;
 
+/// A member that may be gone is looked at again after this time.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 const IDENTITY: &[u8] = b"i";
 
 /// A node that serves the store.
@@ -69,10 +72,23 @@ pub(crate) async fn enter(
     store_ms: Millis,
 ) -> Result<Found, OpenError> {
     let identity = store.identity().await?;
+    let mut before = None;
     loop {
         let (rows, head) = rows(&**store).await?;
-        if !store.exclusive() && !myself.share {
-            refuse_if_served(&rows, myself, store_ms)?;
+        let store_ms = store.clock().await?.max(store_ms);
+        if !store.exclusive()
+            && !myself.share
+            && let Some(member) = fresh_member(&rows, store_ms)?
+        {
+            // A node of our own name is most likely this one, killed a moment ago: it is gone unless it speaks again.
+            let spoke = before.is_some_and(|before| before != (member.incarnation, member.at));
+            if member.name != myself.name || spoke {
+                let age_ms = (store_ms - member.at).max(0);
+                return Err(OpenError::InUse { node: member.name, age_ms });
+            }
+            before = Some((member.incarnation, member.at));
+            tokio::time::sleep(LOOK_AGAIN).await;
+            continue;
         }
         let known = rows.iter().find(|(key, _)| **key == *IDENTITY).map(|(_, value)| value);
         let replaced = known.is_some_and(|known| **known != *identity.as_bytes());
@@ -148,15 +164,15 @@ pub(crate) async fn leave(shared: &Shared) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn refuse_if_served(rows: &[(Bytes, Bytes)], myself: &Myself, store_ms: Millis) -> Result<(), OpenError> {
+/// A member whose last heartbeat is young.
+fn fresh_member(rows: &[(Bytes, Bytes)], store_ms: Millis) -> Result<Option<Member>, OpenError> {
     for (_, value) in rows.iter().filter(|(key, _)| key.first() == Some(&b'n')) {
         let member: Member = minicbor::decode(value).map_err(|e| OpenError::Corrupt(e.to_string()))?;
-        let age_ms = store_ms - member.at;
-        if age_ms < FRESH_MS && member.incarnation != myself.incarnation {
-            return Err(OpenError::InUse { node: member.name, age_ms: age_ms.max(0) });
+        if store_ms - member.at < FRESH_MS {
+            return Ok(Some(member));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 fn heartbeat(myself: &Myself, at: Millis) -> Write {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -30,6 +30,10 @@ pub struct Node {
     shared: Arc<Shared>,
     _last: Arc<StopOnDrop>,
 }
+
+/// A handle that does not keep the node alive.
+#[derive(Clone)]
+pub struct WeakNode(Weak<Shared>);
 
 struct StopOnDrop(Arc<Shared>);
 
@@ -135,10 +139,12 @@ impl Node {
 
     /// Asks a partition to fill a claim's slots.
     pub fn serve(&self, partition: PartitionId, reservation: Reservation) {
-        let (claim, slots) = (reservation.claim, reservation.max);
-        if !self.shared.send(partition, Message::Serve(reservation)) {
-            self.shared.hub.unused(claim, slots);
-        }
+        self.shared.serve(partition, reservation);
+    }
+
+    /// A handle for what the node itself holds on to, such as the hub.
+    pub fn weak(&self) -> WeakNode {
+        WeakNode(Arc::downgrade(&self.shared))
     }
 
     /// Looks at a projection; what was seen is committed when the answer comes. It may be called more than once.
@@ -272,6 +278,28 @@ impl fmt::Debug for Node {
     }
 }
 
+impl WeakNode {
+    /// See [`Node::post`].
+    pub fn post(&self, partition: PartitionId, command: Command) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.send(partition, Message::Post(command));
+        }
+    }
+
+    /// See [`Node::serve`].
+    pub fn serve(&self, partition: PartitionId, reservation: Reservation) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.serve(partition, reservation);
+        }
+    }
+}
+
+impl fmt::Debug for WeakNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakNode").finish_non_exhaustive()
+    }
+}
+
 impl Shared {
     /// See [`Node::call`].
     pub(crate) async fn call(&self, partition: PartitionId, command: Command) -> Answer {
@@ -285,6 +313,14 @@ impl Shared {
         self.count(partition);
         self.send(partition, Message::Call(command, reply));
         answer.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    /// See [`Node::serve`].
+    fn serve(&self, partition: PartitionId, reservation: Reservation) {
+        let (claim, slots) = (reservation.claim, reservation.max);
+        if !self.send(partition, Message::Serve(reservation)) {
+            self.hub.unused(claim, slots);
+        }
     }
 
     /// Puts a message into a mailbox; whether anybody will take it.

@@ -1,16 +1,19 @@
 //! A node to test with, and the commands to send it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use bytes::Bytes;
 use stint_core::command::{
     Claim, ClaimFilter, Complete, Grant, Outcome, Show, Shown, Submission, Submit, Submitted,
 };
 use stint_core::model::{Capabilities, DEFAULT_POLICY, Payload, Policy, Worker};
 use stint_core::{Command, ExecutionId, LeaseRef, LeaseToken, Millis, PartitionId};
 use stint_engine::hub::{Hub, Reservation, Serve};
-use stint_engine::{EngineConfig, Node, Waiters};
+use stint_engine::{CallError, EngineConfig, Node, OpenError, Waiters, WeakNode};
+use stint_store::Store;
 use stint_store::memory::{FaultPlan, MemoryConfig, MemoryStore, StoreClock};
 
 /// When virtual time begins.
@@ -22,12 +25,13 @@ pub(crate) const HERE: PartitionId = PartitionId(7);
 static IDS: AtomicU64 = AtomicU64::new(1);
 
 /// A node and its hub.
+#[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) node: Node,
     pub(crate) hub: Arc<Hub>,
 }
 
-struct ToNode(Node);
+struct ToNode(WeakNode);
 
 impl Serve for ToNode {
     fn serve(&self, partition: PartitionId, reservation: Reservation) {
@@ -50,18 +54,44 @@ pub(crate) fn store(exclusive: bool, faults: Option<Box<dyn FaultPlan>>) -> Memo
 
 /// A node that is fully open.
 pub(crate) async fn open(store: &MemoryStore, name: &str) -> Running {
-    let config =
-        EngineConfig { node: name.to_owned(), seed: Some(1), share: true, ..EngineConfig::default() };
-    open_with(store, config).await
+    open_with(store, config(name)).await
+}
+
+pub(crate) fn config(name: &str) -> EngineConfig {
+    // Two nodes of one seed would draw the same tokens.
+    let seed = name.bytes().map(u64::from).sum();
+    EngineConfig { node: name.to_owned(), seed: Some(seed), share: true, ..EngineConfig::default() }
 }
 
 /// A node that is fully open.
 pub(crate) async fn open_with(store: &MemoryStore, config: EngineConfig) -> Running {
+    let running = try_open(store, config).await.unwrap();
+    running.node.opened().await;
+    running
+}
+
+/// A node that may not open, or not all of its partitions.
+pub(crate) async fn try_open(store: &MemoryStore, config: EngineConfig) -> Result<Running, OpenError> {
+    try_open_any(Arc::new(store.clone()), config).await
+}
+
+pub(crate) async fn try_open_any(store: Arc<dyn Store>, config: EngineConfig) -> Result<Running, OpenError> {
     let hub = Hub::new();
-    let node = Node::open(Arc::new(store.clone()), config, hub.clone(), Waiters::new()).await.unwrap();
-    hub.connect(Box::new(ToNode(node.clone())));
-    node.opened().await;
-    Running { node, hub }
+    let node = Node::open(store, config, hub.clone(), Waiters::new()).await?;
+    hub.connect(Box::new(ToNode(node.weak())));
+    Ok(Running { node, hub })
+}
+
+/// The node's projection is what the store holds.
+pub(crate) async fn agrees(running: &Running, store: &MemoryStore) {
+    let records = running.node.look(HERE, |partition| partition.records().collect::<Vec<_>>()).await.unwrap();
+    let known: Vec<_> = records.into_iter().map(|(key, value)| (key.bytes, Bytes::from(value))).collect();
+    let mut known: BTreeMap<_, _> = known.into_iter().collect();
+    let stored = store.dump(stint_store::PartitionId(HERE.0)).live;
+    for (key, value) in stored {
+        assert_eq!(known.remove(&key), Some(value), "{key:?}");
+    }
+    assert!(known.is_empty(), "{known:?}");
 }
 
 /// A fresh id in [`HERE`].
@@ -122,6 +152,14 @@ impl Running {
         let partition = submission.id.partition();
         match self.node.call(partition, Command::Submit(Submit { items: vec![submission] })).await {
             Ok(Outcome::Submitted(mut items)) => items.pop().unwrap().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn try_submit(&self, submission: Submission) -> Result<Submitted, CallError> {
+        let partition = submission.id.partition();
+        match self.node.call(partition, Command::Submit(Submit { items: vec![submission] })).await? {
+            Outcome::Submitted(mut items) => Ok(items.pop().unwrap().unwrap()),
             other => panic!("{other:?}"),
         }
     }
