@@ -1,7 +1,7 @@
 //! Replaying: an ended execution runs again, with its journal up to a chosen step.
 
 use super::context::Context;
-use super::ending::{Ended, close_attempt};
+use super::ending::{Ended, close_attempt, remember};
 use super::submit::admit;
 use super::{Outcome, Refusal};
 use crate::event::EventKind;
@@ -36,6 +36,8 @@ impl Replay {
         self.drop_steps(context)?;
         let now = context.now();
         if let Some(ended) = execution.end.take() {
+            let token = execution.lease.as_deref().map(|lease| lease.token);
+            remember(&mut execution, token, ended.body);
             context.delete_cold(key::ended(ended.at, self.id));
             if execution.policy.retention_ms.is_some() {
                 let trim_at = ended.at.saturating_add(execution.policy.retention());
@@ -144,6 +146,17 @@ mod tests {
         bed.pass(5_000);
         bed.trim(id);
         assert!(bed.store.is_empty(), "{:?}", bed.store.keys());
+    }
+
+    #[test]
+    fn its_last_worker_is_still_answered_the_same() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        let lease = bed.lease();
+        bed.complete(lease, "1").unwrap();
+        bed.replay(id, None).unwrap();
+        assert_eq!(bed.complete(lease, "1"), Ok(Outcome::Ended(State::Completed)));
+        assert_eq!(bed.complete(lease, "2"), Err(Refusal::AlreadyCompleted));
     }
 
     #[test]

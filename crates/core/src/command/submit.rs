@@ -106,7 +106,7 @@ impl Submission {
         let due_at = self.due_at.or(self.delay_ms.map(|delay| now.saturating_add(delay)));
         let policy = context.partition.shared_policy(&self.policy);
         let mut execution = Execution::new(self.id, group, policy, self.priority, now, due_at);
-        execution.fair = self.fairness_key.clone().map(|key| Box::new(Fair { key, tag: now }));
+        execution.fair = self.fairness_key.clone().map(|key| Box::new(Fair { key, tag: 0 }));
         if execution.state() == State::Ready {
             context.enqueue(&mut execution);
         }

@@ -210,7 +210,8 @@ pub struct LastWord {
 pub struct Fair {
     /// The fairness key.
     pub key: Arc<str>,
-    /// Its start tag (start-time fair queueing), in microseconds since 1970, so that large weights still differ.
+    /// Its start tag (start-time fair queueing), in microseconds since 1970, so that large weights still differ;
+    /// 0 before its first turn.
     pub tag: i64,
 }
 

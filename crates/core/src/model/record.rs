@@ -185,7 +185,11 @@ fn encode_execution(e: &Execution) -> Vec<u8> {
         due_at: unless(e.due_at, 0),
         order: unless(e.order.saturating_sub(e.submitted_at), 0),
         fairness_key: e.fair.as_deref().map(|f| &*f.key),
-        fairness_tag: e.fair.as_deref().map(|f| f.tag.saturating_sub(e.submitted_at.saturating_mul(1_000))),
+        fairness_tag: e
+            .fair
+            .as_deref()
+            .filter(|f| f.tag != 0)
+            .map(|f| f.tag.saturating_sub(e.submitted_at.saturating_mul(1_000))),
         attempt: unless(e.attempt, 0),
         failures: unless(e.failures, 0),
         crashes: unless(e.crashes, 0),
@@ -245,7 +249,10 @@ pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Executio
     execution.order = since_submission(row.order);
     let submitted_us = row.submitted_at.saturating_mul(1_000);
     execution.fair = row.fairness_key.map(|key| {
-        Box::new(Fair { key: key.into(), tag: submitted_us.saturating_add(row.fairness_tag.unwrap_or(0)) })
+        Box::new(Fair {
+            key: key.into(),
+            tag: row.fairness_tag.map_or(0, |tag| submitted_us.saturating_add(tag)),
+        })
     });
     execution.attempt = row.attempt.unwrap_or(0);
     execution.failures = row.failures.unwrap_or(0);

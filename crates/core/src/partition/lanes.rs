@@ -19,7 +19,7 @@ struct Lane {
     /// Executions that are scheduled or ready.
     waiting: u64,
     groups: BTreeMap<Arc<Group>, Work>,
-    /// Start tags of open executions by fairness key.
+    /// Turns taken (start tags) by fairness key: those of work that is ready or running.
     tags: BTreeMap<Arc<str>, BTreeSet<(i64, ExecutionId)>>,
 }
 
@@ -57,11 +57,14 @@ impl Lanes {
         let id = execution.id;
         let lane = self.get_or_insert(&execution.group.namespace, &execution.group.lane);
         lane.waiting += u64::from(is_waiting(execution));
+        let has_turn = execution.state() != State::Scheduled;
         if let Some(fair) = &mut execution.fair {
             if let Some((shared, _)) = lane.tags.get_key_value(&fair.key) {
                 fair.key = shared.clone();
             }
-            lane.tags.entry(fair.key.clone()).or_default().insert((fair.tag, id));
+            if has_turn {
+                lane.tags.entry(fair.key.clone()).or_default().insert((fair.tag, id));
+            }
         }
         if let Some((shared, _)) = lane.groups.get_key_value(&*execution.group) {
             execution.group = shared.clone();
