@@ -1,0 +1,55 @@
+//! `stint demo`: real work on real files, through the murder of a worker and of the server.
+
+mod count;
+mod files;
+mod report;
+mod run;
+mod work;
+mod worker;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::exit::Failed;
+use crate::signals;
+
+pub(crate) use worker::{WorkerArgs, run_worker};
+
+/// What to count.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The folder whose files are counted; the repository around the current directory unless given.
+    folder: Option<PathBuf>,
+    /// Prints the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    let folder = match args.folder {
+        Some(folder) => folder,
+        None => files::repository_root()?,
+    };
+    let folder = folder.canonicalize().with_context(|| format!("{} can't be read", folder.display()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        // Whichever way this ends, dropping the run kills its children.
+        tokio::select! {
+            biased;
+            signalled = signals::interrupted() => {
+                signalled?;
+                Err(Failed::Interrupted.into())
+            }
+            ended = run::run(&folder) => ended,
+        }
+    });
+    runtime.shutdown_background();
+    let report = ended?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        report.print();
+    }
+    report.verdict()
+}

@@ -1,0 +1,102 @@
+//! `stint serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use stint_engine::{Engine, EngineConfig};
+use stint_server::{Server, ServerConfig};
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::exit::Failed;
+use crate::signals;
+use crate::store::{StoreArgs, StoreUrl};
+
+/// What to serve and where.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where data are kept: embedded:DIR or valkey://HOST:PORT.
+    #[arg(long, env = "STINT_STORE")]
+    store: StoreUrl,
+    /// The address to listen on; port 0 takes any free one.
+    #[arg(long, env = "STINT_LISTEN", default_value = "127.0.0.1:7400")]
+    listen: SocketAddr,
+    /// This node's name, for people.
+    #[arg(long, env = "STINT_NODE_NAME")]
+    node_name: Option<String>,
+    /// Logs as JSON lines instead of text.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    how: StoreArgs,
+    /// Ends when standard input closes.
+    #[arg(long, hide = true)]
+    with_parent: bool,
+    /// Writes what was counted to this file at the end.
+    #[arg(long, hide = true)]
+    report: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    start_log(args.json);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(serve(args));
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(args: Args) -> Result<()> {
+    let store = args.store.open(&args.how).await?;
+    let mut config = EngineConfig::default();
+    if let Some(name) = args.node_name {
+        config.node = name;
+    }
+    let engine = Engine::open(store.clone(), config).await.map_err(|error| {
+        anyhow::Error::from(Failed::Store { code: error.code(), reason: error.to_string() })
+    })?;
+    let server = Server::bind(engine.clone(), ServerConfig::new(args.listen)).await?;
+    println!("stint listening on http://{}", server.address());
+    info!(address = %server.address(), "listening");
+    let with_parent = args.with_parent;
+    server
+        .serve(async move {
+            let parent = async {
+                if with_parent {
+                    signals::parent_gone().await;
+                } else {
+                    std::future::pending().await
+                }
+            };
+            tokio::select! {
+                biased;
+                signalled = signals::interrupted() => {
+                    if let Err(error) = signalled {
+                        warn!(%error, "signals do not work, stopping");
+                    }
+                }
+                () = parent => {}
+            }
+        })
+        .await;
+    if let Some(path) = args.report {
+        let counters = store.counters();
+        let report = json!({
+            "commits": counters.commits,
+            "writes": counters.writes,
+            "bytes": counters.bytes,
+            "syncs": counters.syncs,
+            "longest_commit_us": counters.longest_commit_us,
+        });
+        std::fs::write(&path, report.to_string()).with_context(|| path.display().to_string())?;
+    }
+    info!("stopped");
+    Ok(())
+}
+
+fn start_log(as_json: bool) {
+    let filter = EnvFilter::try_from_env("STINT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if as_json { log.json().init() } else { log.init() }
+}
