@@ -13,6 +13,7 @@ mod lock;
 mod open;
 mod records;
 mod room;
+mod rotator;
 mod shared;
 mod tables;
 mod view;
@@ -35,6 +36,7 @@ use self::heads_file::Keeper;
 pub use self::records::Loss;
 use self::room::Disk;
 pub use self::room::FreeBytes;
+use self::rotator::Rotator;
 use self::shared::Shared;
 use self::tables::KeyBuffer;
 use crate::clock::system_ms;
@@ -137,13 +139,16 @@ impl EmbeddedStore {
         let keeper = Keeper::start(&path).map_err(io)?;
         let disk = Disk::new(&open::data_path(&path), config.low_water_bytes, config.free_bytes);
         let shared = Arc::new(Shared::new(path.clone(), config.durability, disk, config.on_fatal));
+        let tables = Arc::new(opened.tables);
+        let rotator = Rotator::start(tables.clone(), shared.clone()).map_err(io)?;
         let committer = Committer {
             database: opened.database,
-            tables: Arc::new(opened.tables),
+            tables,
             heads: opened.heads,
             committers: opened.committers,
             shared: shared.clone(),
             keeper,
+            rotator,
             lock: opened.lock,
         };
         committer.publish();

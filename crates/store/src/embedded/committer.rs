@@ -16,6 +16,7 @@ use super::heads_file::{self, Keeper};
 use super::lock::Lock;
 use super::open::Committers;
 use super::records;
+use super::rotator::Rotator;
 use super::shared::Shared;
 use super::tables::Tables;
 use super::view::{Heads, View};
@@ -66,6 +67,7 @@ pub(super) struct Committer {
     pub(super) committers: Committers,
     pub(super) shared: Arc<Shared>,
     pub(super) keeper: Keeper,
+    pub(super) rotator: Rotator,
     pub(super) lock: Lock,
 }
 
@@ -236,6 +238,7 @@ impl Committer {
             counts.committed(one.batch.writes.len(), one.bytes, one.sent.elapsed());
             answer_to(one.reply, Ok(Committed::Yes(one.batch.next)));
         }
+        self.rotator.after_write(&self.tables, &self.shared);
     }
 
     /// Shows readers what is committed now.
@@ -250,6 +253,7 @@ impl Committer {
     /// Releases everything in order: readers, the data on disk, the file of heads, the database, the lock.
     fn close(mut self, reply: Option<oneshot::Sender<()>>) {
         self.shared.retract();
+        self.rotator.stop();
         let since = Instant::now();
         while Arc::strong_count(&self.tables) > 1 && since.elapsed() < CLOSE_PATIENCE {
             std::thread::sleep(std::time::Duration::from_micros(100));

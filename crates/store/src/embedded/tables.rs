@@ -53,27 +53,28 @@ pub(super) fn open(path: &Path, cache_bytes: u64) -> fjall::Result<(Database, Ta
         // Small and hot, and loaded whole at every start: small tables keep deletes and what they delete close
         // together, so that compaction drops both early.
         live: database.keyspace("live", || hot(16 << 20))?,
-        cold: database.keyspace("cold", || warm(32 << 20))?,
-        ordered: database.keyspace("ordered", || warm(16 << 20))?,
-        // 65 heads and a few committers, overwritten all the time and read only at a start.
+        cold: database.keyspace("cold", warm)?,
+        ordered: database.keyspace("ordered", warm)?,
         heads: database.keyspace("heads", || hot(4 << 20))?,
     };
     Ok((database, tables))
 }
 
-/// Never compressed, in tables as large as the memtable.
-fn hot(memtable_bytes: u64) -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default()
-        .max_memtable_size(memtable_bytes)
-        .data_block_compression_policy(CompressionPolicy::disabled())
-        .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(memtable_bytes)))
+/// Never compressed, in small tables.
+fn hot(table_bytes: u64) -> KeyspaceCreateOptions {
+    options(table_bytes).data_block_compression_policy(CompressionPolicy::disabled())
 }
 
 /// Compressed from the third level down, where most of it ends up.
-fn warm(memtable_bytes: u64) -> KeyspaceCreateOptions {
+fn warm() -> KeyspaceCreateOptions {
+    options(TABLE_BYTES)
+}
+
+fn options(table_bytes: u64) -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
-        .max_memtable_size(memtable_bytes)
-        .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES)))
+        // Never by itself: see the rotator.
+        .max_memtable_size(u64::MAX)
+        .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(table_bytes)))
 }
 
 /// Builds keys in one buffer.
