@@ -32,6 +32,14 @@ impl Actor {
         self.accept(Job::run(reservation.command(), to));
     }
 
+    /// Tells the hub all that is ready: what it knew of this partition is void.
+    pub(super) fn restate(&mut self) {
+        let ready = self.projection.ready().collect();
+        for reservation in self.shared.hub.restate(self.id, ready) {
+            self.fill(&reservation);
+        }
+    }
+
     /// Tells the hub how groups stand after commands ran, and runs what it reserves, until nothing more changes.
     pub(super) fn serve_ready(&mut self) {
         loop {

@@ -98,6 +98,7 @@ impl Actor {
             How::Conflict => self.conflicted().await,
             How::Present(keys) => {
                 let jobs = self.undo();
+                self.restate();
                 self.run_again(jobs, &keys);
             }
             How::Full => self.full(),
@@ -168,6 +169,7 @@ impl Actor {
         let after = std::mem::take(&mut self.open);
         let (mut refused, again) = self.undo_with(after);
         tracing::warn!(partition = self.id.0, commands = refused.len(), "the store is full");
+        self.restate();
         self.timers.rest(self.now + REST_MS);
         refused.retain(|job| !matches!(job, Job::Run { to: To::Timer(_), .. }));
         refused.into_iter().for_each(|job| self.refuse(job, CallError::DiskFull));

@@ -43,11 +43,6 @@ impl Actor {
         self.open.new_timeline = first.new_timeline || open.new_timeline;
         let first = self.jobs(first.ran);
         let second = self.jobs(open.ran);
-        // The hub learns how the groups stand now before it looks for other work for the claims.
-        let ready = self.projection.ready().collect();
-        for reservation in self.shared.hub.restate(self.id, ready) {
-            self.fill(&reservation);
-        }
         (first, second)
     }
 

@@ -248,10 +248,7 @@ impl Actor {
     /// Derives what is derived from the projection, when nothing is open and nothing in flight.
     fn look_around(&mut self) {
         self.outbox.restate(self.projection.outgoing());
-        let ready = self.projection.ready().collect();
-        for reservation in self.shared.hub.restate(self.id, ready) {
-            self.fill(&reservation);
-        }
+        self.restate();
     }
 
     fn drained(&self) -> bool {

@@ -17,6 +17,9 @@ pub(crate) use trims::{Trims, trim_time};
 use crate::clock::Clock;
 use crate::node::Shared;
 
+/// Whether something is due is looked at so often at least; that asks nothing of the store.
+const LOOK_EVERY: Duration = Duration::from_secs(600);
+
 /// What a pass over one partition came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Scanned {
@@ -71,9 +74,7 @@ async fn supervise(scanner: &dyn Scanner, shared: &Shared) {
             if wait <= 0 {
                 break;
             }
-            // Nothing is due for so long that nobody will wait for it.
-            let wait =
-                Duration::from_millis(u64::try_from(wait).unwrap_or(0)).min(Duration::from_secs(86_400));
+            let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(0)).min(LOOK_EVERY);
             tokio::select! {
                 biased;
                 () = woken => {}

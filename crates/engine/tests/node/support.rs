@@ -182,9 +182,13 @@ impl Running {
     }
 
     pub(crate) async fn show(&self, id: ExecutionId) -> Shown {
+        self.try_show(id).await.unwrap()
+    }
+
+    pub(crate) async fn try_show(&self, id: ExecutionId) -> Result<Shown, CallError> {
         let show = Show { namespace: None, id, output: true };
-        match self.node.call(id.partition(), Command::Show(show)).await {
-            Ok(Outcome::Shown(shown)) => *shown,
+        match self.node.call(id.partition(), Command::Show(show)).await? {
+            Outcome::Shown(shown) => Ok(*shown),
             other => panic!("{other:?}"),
         }
     }
