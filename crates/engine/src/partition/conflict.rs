@@ -6,6 +6,7 @@ use stint_store as store;
 use super::batch::{InFlight, Open};
 use super::job::{Job, Ran, To};
 use super::{Actor, load};
+use crate::CallError;
 
 impl Actor {
     /// Another node has written, or the store has lost what was written.
@@ -16,7 +17,7 @@ impl Actor {
         self.fetched.clear();
         self.shared.tally.conflict();
         if !self.catch_up().await {
-            return;
+            return self.give_up(jobs);
         }
         self.floor.raise(self.head.now_ms);
         self.now = self.floor.now(&self.shared.clock);
@@ -80,6 +81,10 @@ impl Actor {
             let id = store::PartitionId(self.id.0);
             match self.shared.store.changes(id, self.head).await {
                 Ok(store::Changes::Since { rows, head }) => {
+                    if let Err(reason) = load::check_level(head.level, self.shared.config.level) {
+                        self.unusable(&reason);
+                        return false;
+                    }
                     for (key, value) in rows {
                         if let Err(corrupt) = self.projection.apply(&key, value.as_deref()) {
                             self.unusable(&corrupt.to_string());
@@ -160,11 +165,21 @@ impl Actor {
         }
     }
 
-    /// The partition can't be served any more: everything that waits is dropped, which answers it.
     fn unusable(&mut self, reason: &str) {
-        tracing::error!(partition = self.id.0, reason, "this partition is no longer served");
-        self.shared.closed();
+        self.unusable = Some(reason.to_owned());
         self.ended = true;
+    }
+
+    /// The partition can't be served any more: whoever waits is told, and claims look elsewhere.
+    fn give_up(&mut self, jobs: Vec<Job>) {
+        let reason = self.unusable.clone().unwrap_or_else(|| "the engine has ended".to_owned());
+        let waiting = std::mem::take(&mut self.waiting);
+        for job in jobs.into_iter().chain(waiting) {
+            self.refuse(job, CallError::Store(reason.clone()));
+        }
+        for (claim, slots) in self.unfilled.drain(..) {
+            self.shared.hub.unused(claim, slots);
+        }
     }
 
     /// Every peer has to look whether it and this partition know the same of each other.

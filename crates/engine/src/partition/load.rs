@@ -33,13 +33,7 @@ pub(crate) async fn open(id: PartitionId, shared: &Shared) -> Result<Loaded, Tro
 pub(crate) async fn load(id: PartitionId, shared: &Shared) -> Result<Loaded, Trouble> {
     loop {
         let (mut projection, first, last) = pages(id, shared).await?;
-        let level = first.level;
-        if level > shared.config.level {
-            return Err(Trouble::Unusable(format!(
-                "it is at level {level}, this build knows level {}; start a newer one",
-                shared.config.level
-            )));
-        }
+        check_level(first.level.max(last.level), shared.config.level).map_err(Trouble::Unusable)?;
         if first == last {
             return Ok(Loaded { projection, head: first, new_timeline: false });
         }
@@ -49,9 +43,18 @@ pub(crate) async fn load(id: PartitionId, shared: &Shared) -> Result<Loaded, Tro
             for (key, value) in rows {
                 projection.apply(&key, value.as_deref()).map_err(unusable)?;
             }
+            check_level(head.level, shared.config.level).map_err(Trouble::Unusable)?;
             return Ok(Loaded { projection, head, new_timeline: false });
         }
     }
+}
+
+/// Whether records of this level can be read and written by a build that knows another.
+pub(super) fn check_level(level: u32, known: u32) -> Result<(), String> {
+    if level <= known {
+        return Ok(());
+    }
+    Err(format!("it is at level {level}, this build knows level {known}; start a newer one"))
 }
 
 /// All pages, with the heads of the first and of the last different from it.

@@ -96,6 +96,8 @@ pub(crate) struct Actor {
     errands: FuturesUnordered<BoxFuture<'static, Errand>>,
     draining: Option<oneshot::Sender<()>>,
     ended: bool,
+    /// Why the partition can't be served any more, though the node goes on.
+    unusable: Option<String>,
 }
 
 /// What was done beside the batches.
@@ -116,13 +118,14 @@ impl Actor {
         match load::open(id, &shared).await {
             Ok(loaded) => {
                 shared.opened(id, loaded.projection.len());
-                Self::new(id, shared, mailbox, loaded).run().await;
+                let mut actor = Self::new(id, shared.clone(), mailbox, loaded);
+                actor.run().await;
+                let Some(reason) = actor.unusable.take() else { return };
+                shared.closed();
+                refuse_all(id, &shared, actor.mailbox, reason).await;
             }
             Err(load::Trouble::Ended) => {}
-            Err(load::Trouble::Unusable(reason)) => {
-                tracing::error!(partition = id.0, reason, "this partition is not served");
-                refuse_all(id, &shared, mailbox, reason).await;
-            }
+            Err(load::Trouble::Unusable(reason)) => refuse_all(id, &shared, mailbox, reason).await,
         }
     }
 
@@ -163,6 +166,7 @@ impl Actor {
             errands: FuturesUnordered::new(),
             draining: None,
             ended: false,
+            unusable: None,
             shared,
         };
         actor.projection.set_able_since(now);
@@ -174,7 +178,7 @@ impl Actor {
         actor
     }
 
-    async fn run(mut self) {
+    async fn run(&mut self) {
         let mut messages = Vec::with_capacity(CHUNK);
         while !self.ended {
             self.now = self.floor.now(&self.shared.clock);
@@ -279,6 +283,9 @@ async fn refuse_all(
     mut mailbox: mpsc::UnboundedReceiver<Message>,
     reason: String,
 ) {
+    tracing::error!(partition = id.0, reason, "this partition is not served");
+    // Its work is not this node's any more; nothing comes back for an empty statement.
+    _ = shared.hub.restate(id, Vec::new());
     while let Some(message) = mailbox.recv().await {
         let trouble = || CallError::Store(reason.clone());
         match message {
