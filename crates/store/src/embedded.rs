@@ -9,6 +9,7 @@
 mod calibrate;
 mod committer;
 mod heads_file;
+mod journal;
 mod lock;
 mod open;
 mod records;

@@ -9,6 +9,7 @@ use fjall::{Database, PersistMode, Readable};
 
 use super::EmbeddedConfig;
 use super::heads_file::{self, Versions};
+use super::journal;
 use super::lock::Lock;
 use super::records::{
     self, FORMAT_KEY, HeadsKey, IDENTITY_KEY, LOSS_KEY, Loss, PARTITIONS_KEY, decode_committer, decode_head,
@@ -119,7 +120,15 @@ impl Place<'_> {
 
     fn open_database(&self, data: &Path, cache_bytes: u64) -> Result<(Database, Tables), OpenError> {
         // The engine below asserts what it recovers; its panic is our refusal to open.
-        match std::panic::catch_unwind(AssertUnwindSafe(|| tables::open(data, cache_bytes))) {
+        let open = || std::panic::catch_unwind(AssertUnwindSafe(|| tables::open(data, cache_bytes)));
+        let mut opened = open();
+        if matches!(opened, Ok(Err(fjall::Error::JournalRecovery(_))))
+            && let Some(bytes) = journal::cut_torn_tail(data).map_err(|e| self.io(e))?
+        {
+            tracing::warn!(path = %self.path.display(), bytes, "a group that was never confirmed was cut off the journal");
+            opened = open();
+        }
+        match opened {
             Ok(Ok(opened)) => Ok(opened),
             Ok(Err(fjall::Error::Locked)) => {
                 Err(OpenError::Locked { path: self.path.display().to_string(), pid: "unknown".to_owned() })
