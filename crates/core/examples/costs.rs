@@ -173,7 +173,8 @@ fn main() {
             leases.iter().map(|lease| Command::Heartbeat(Heartbeat { lease: *lease, progress: None }));
         run.measure("heartbeat, written", beats.collect(), units);
         let output = Payload { bytes: "{\"lines\":12}".into(), content_type: None };
-        let complete = |lease: &LeaseRef| Command::Complete(Complete { lease: *lease, output: output.clone() });
+        let complete =
+            |lease: &LeaseRef| Command::Complete(Complete { lease: *lease, output: output.clone() });
         run.measure("complete", leases.iter().map(complete).collect(), units);
         let claims = (0..units / 50).map(|_| run.claim(50)).collect();
         let leases = run.measure("claim fifty, each", claims, units);

@@ -58,13 +58,32 @@ pub fn name_hash(namespace: &str, name: &str) -> NameHash {
     xxh3_128(&bytes).to_be_bytes()
 }
 
-fn key(table: Table, kind: u8, parts: &[&[u8]]) -> Key {
-    let mut bytes = Vec::with_capacity(1 + parts.iter().map(|p| p.len()).sum::<usize>());
-    bytes.push(kind);
-    for part in parts {
-        bytes.extend_from_slice(part);
+/// Most keys are at most this long.
+const SHORT: usize = 40;
+
+/// A key that lies in the allocation that counts its owners: keys are cloned more often than made.
+struct Short {
+    bytes: [u8; SHORT],
+    length: usize,
+}
+
+impl AsRef<[u8]> for Short {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
     }
-    Key { table, bytes: bytes.into() }
+}
+
+fn key(table: Table, kind: u8, parts: &[&[u8]]) -> Key {
+    let pieces = || std::iter::once(&kind).chain(parts.iter().copied().flatten());
+    let length = 1 + parts.iter().map(|part| part.len()).sum::<usize>();
+    if length > SHORT {
+        return Key { table, bytes: pieces().copied().collect() };
+    }
+    let mut bytes = [0; SHORT];
+    for (to, from) in bytes.iter_mut().zip(pieces()) {
+        *to = *from;
+    }
+    Key { table, bytes: Bytes::from_owner(Short { bytes, length }) }
 }
 
 /// An open execution.

@@ -207,6 +207,9 @@ impl Txn {
     }
 
     pub(crate) fn touch(&mut self, group: &Arc<Group>) {
-        self.ready.push(group.clone());
+        // Most batches are about few groups: the latest know this one already.
+        if !self.ready.iter().rev().take(8).any(|known| Arc::ptr_eq(known, group)) {
+            self.ready.push(group.clone());
+        }
     }
 }

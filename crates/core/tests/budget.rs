@@ -1,5 +1,7 @@
 //! What a lifecycle costs the store: at most 6 puts and deletes and 800 bytes beyond its payload (ARCHITECTURE).
 
+#![allow(clippy::unwrap_used)]
+
 mod bed;
 
 use bed::{Bed, json, policy};

@@ -3,6 +3,8 @@
 //! Files are never changed. A new field brings new files: `STINT_GOLDEN=write cargo test -p stint-core --test golden`
 //! writes those that are missing.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
 mod bed;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! Random histories: whatever happens in whatever order, core agrees with a plain model, its projection with its
 //! records, its timers with a look at everything; undoing restores; and all work comes to one end.
 
+#![allow(clippy::unwrap_used)]
+
 mod bed;
 mod model;
 

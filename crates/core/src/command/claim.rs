@@ -303,7 +303,7 @@ mod tests {
         let first = bed.claim_as(|c| (c.token, c.max) = (token, 2));
         let mut again = bed.claim_as(|c| (c.token, c.max) = (token, 2));
         again.sort_by_key(|g| g.lease);
-        let mut sorted = first.clone();
+        let mut sorted = first;
         sorted.sort_by_key(|g| g.lease);
         assert_eq!(again, sorted);
         assert_eq!(bed.claim_as(|c| (c.token, c.max) = (token, 3)).len(), 3);

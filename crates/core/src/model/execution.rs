@@ -122,10 +122,6 @@ pub struct Transition {
     pub kind: EventKind,
 }
 
-/// Behind one pointer, because work that was never leased has none.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-struct History(Vec<Transition>);
-
 /// A worker as its leases know it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Worker {
@@ -277,7 +273,7 @@ pub struct Execution {
     pub last_word: Option<Box<LastWord>>,
     /// When it last came to life, for the time-outs that count from there: submission or replay.
     pub revived_at: Option<Millis>,
-    history: Option<Box<History>>,
+    history: Vec<Transition>,
 }
 
 impl Execution {
@@ -311,14 +307,14 @@ impl Execution {
             end: None,
             last_word: None,
             revived_at: None,
-            history: None,
+            history: Vec::new(),
         }
     }
 
     /// Rebuilds one from its record.
     pub(crate) fn restored(mut self, state: State, history: Vec<Transition>) -> Self {
         self.state = state;
-        self.history = (!history.is_empty()).then(|| Box::new(History(history)));
+        self.history = history;
         self
     }
 
@@ -329,7 +325,7 @@ impl Execution {
 
     /// Its last [`HISTORY_MAX`] transitions after its submission, oldest first.
     pub fn history(&self) -> &[Transition] {
-        self.history.as_deref().map_or(&[], |history| &history.0)
+        &self.history
     }
 
     /// Makes a move if the table allows it, and says whether it did.
@@ -346,11 +342,10 @@ impl Execution {
 
     /// Notes a transition.
     pub fn note(&mut self, at: Millis, kind: EventKind) {
-        let History(history) = &mut **self.history.get_or_insert_default();
-        if history.len() >= HISTORY_MAX {
-            history.remove(0);
+        if self.history.len() >= HISTORY_MAX {
+            self.history.remove(0);
         }
-        history.push(Transition { at, kind });
+        self.history.push(Transition { at, kind });
     }
 
     /// Where the time-outs of its life count from.

@@ -4,6 +4,7 @@ mod attempt;
 mod chain;
 mod execution;
 mod group;
+mod history;
 mod idempotency;
 mod lane;
 mod payload;

@@ -1,17 +1,18 @@
 //! Records as bytes: CBOR maps with numbered fields (RFC 8949, by minicbor), defaults omitted, so that newer builds read
 //! what older ones wrote.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
 
 use super::chain::{ChainFrom, ChainTo, Link};
-use super::execution::{End, Execution, Fair, LastWord, Lease, Progress, State, Stop, Transition, Worker};
+use super::execution::{End, Execution, Fair, LastWord, Lease, Progress, State, Stop, Worker};
 use super::group::{Group, Requirement};
+use super::history::History;
 use super::lane::{LaneHome, LaneSettings};
 use super::policy::{DEFAULT_POLICY, Policy};
 use crate::Millis;
-use crate::event::EventKind;
 use crate::ids::{ExecutionId, LeaseToken};
 
 /// A live record, as the projection holds it.
@@ -100,7 +101,7 @@ struct ExecutionRow<'a> {
     #[n(4)]
     requires: Option<Vec<String>>,
     #[n(5)]
-    policy: Option<Policy>,
+    policy: Option<Cow<'a, Policy>>,
     #[n(6)]
     priority: Option<i8>,
     #[n(7)]
@@ -138,18 +139,17 @@ struct ExecutionRow<'a> {
     #[n(21)]
     renewed_at: Option<Millis>,
     #[n(22)]
-    progress: Option<Progress>,
+    progress: Option<Cow<'a, Progress>>,
     #[n(23)]
-    stop: Option<Stop>,
+    stop: Option<Cow<'a, Stop>>,
     #[n(24)]
-    end: Option<End>,
+    end: Option<Cow<'a, End>>,
     #[n(25)]
     revived_at: Option<Millis>,
-    /// Kind and ms since the one before (the first: since submission), in turn.
     #[n(26)]
-    history: Option<Vec<i64>>,
+    history: Option<History<'a>>,
     #[n(27)]
-    last_word: Option<LastWord>,
+    last_word: Option<Cow<'a, LastWord>>,
 }
 
 /// The lane and namespace of a submission that names none.
@@ -161,16 +161,6 @@ fn unless<T: PartialEq>(value: T, default: T) -> Option<T> {
 
 fn encode_execution(e: &Execution) -> Vec<u8> {
     let lease = e.lease.as_deref();
-    let mut before = e.submitted_at;
-    let history: Vec<i64> = e
-        .history()
-        .iter()
-        .flat_map(|t| {
-            let since = t.at.saturating_sub(before);
-            before = t.at;
-            [t.kind.code(), since]
-        })
-        .collect();
     to_vec(&ExecutionRow {
         state: e.state(),
         kind: &e.group.kind,
@@ -178,7 +168,7 @@ fn encode_execution(e: &Execution) -> Vec<u8> {
         namespace: unless(&*e.group.namespace, DEFAULT_NAME),
         requires: (!e.group.requires.is_empty())
             .then(|| e.group.requires.iter().map(|r| r.text().to_owned()).collect()),
-        policy: (*e.policy != DEFAULT_POLICY).then(|| (*e.policy).clone()),
+        policy: (*e.policy != DEFAULT_POLICY).then_some(Cow::Borrowed(&*e.policy)),
         priority: unless(e.priority, 0),
         paused: unless(e.paused, false),
         submitted_at: e.submitted_at,
@@ -199,12 +189,12 @@ fn encode_execution(e: &Execution) -> Vec<u8> {
         session: lease.and_then(|l| unless(l.worker.session, 0)),
         granted_at: lease.map(|l| l.granted_at.saturating_sub(e.submitted_at)),
         renewed_at: lease.and_then(|l| unless(l.renewed_at.saturating_sub(l.granted_at), 0)),
-        progress: lease.and_then(|l| l.progress.clone()),
-        stop: e.stop.as_deref().cloned(),
-        end: e.end.as_deref().cloned(),
+        progress: lease.and_then(|l| l.progress.as_ref()).map(Cow::Borrowed),
+        stop: e.stop.as_deref().map(Cow::Borrowed),
+        end: e.end.as_deref().map(Cow::Borrowed),
         revived_at: e.revived_at,
-        history: (!history.is_empty()).then_some(history),
-        last_word: e.last_word.as_deref().cloned(),
+        history: (!e.history().is_empty()).then_some(History::Of(e)),
+        last_word: e.last_word.as_deref().map(Cow::Borrowed),
     })
 }
 
@@ -226,20 +216,11 @@ pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Executio
     };
     let since_submission = |ms: Option<Millis>| row.submitted_at.saturating_add(ms.unwrap_or(0));
     let granted_at = since_submission(row.granted_at);
-    let mut at = row.submitted_at;
-    let history = row
-        .history
-        .unwrap_or_default()
-        .chunks_exact(2)
-        .filter_map(|pair| {
-            at = at.saturating_add(*pair.get(1)?);
-            Some(Transition { at, kind: EventKind::from_code(*pair.first()?)? })
-        })
-        .collect();
+    let history = row.history.map(|history| history.since(row.submitted_at)).unwrap_or_default();
     let mut execution = Execution::new(
         id,
         Arc::new(group),
-        Arc::new(row.policy.unwrap_or(DEFAULT_POLICY)),
+        Arc::new(row.policy.map_or(DEFAULT_POLICY, Cow::into_owned)),
         row.priority.unwrap_or(0),
         row.submitted_at,
         None,
@@ -264,12 +245,12 @@ pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Executio
             worker: Worker { name: row.worker.unwrap_or_default().into(), session: row.session.unwrap_or(0) },
             granted_at,
             renewed_at: granted_at.saturating_add(row.renewed_at.unwrap_or(0)),
-            progress: row.progress,
+            progress: row.progress.map(Cow::into_owned),
         })
     });
-    execution.stop = row.stop.map(Box::new);
-    execution.end = row.end.map(Box::new);
-    execution.last_word = row.last_word.map(Box::new);
+    execution.stop = row.stop.map(Cow::into_owned).map(Box::new);
+    execution.end = row.end.map(Cow::into_owned).map(Box::new);
+    execution.last_word = row.last_word.map(Cow::into_owned).map(Box::new);
     execution.revived_at = row.revived_at;
     Ok(execution.restored(row.state, history))
 }
