@@ -220,13 +220,13 @@ mod tests {
     async fn an_end_wakes_who_registered_before_it() {
         let waiters = Waiters::new();
         let id = ExecutionId::fresh(0, PartitionId(3), 7);
-        let wait = waiters.wait_for_end(id);
-        let mut ended = std::pin::pin!(wait.ended());
-        ended.as_mut().enable();
-        waiters
-            .publish(PartitionId(3), &[event(id, EventKind::Leased, 1), event(id, EventKind::Completed, 1)]);
-        ended.await;
-        drop(wait);
+        {
+            let wait = waiters.wait_for_end(id);
+            let ended = wait.ended();
+            let events = [event(id, EventKind::Leased, 1), event(id, EventKind::Completed, 1)];
+            waiters.publish(PartitionId(3), &events);
+            ended.await;
+        }
         assert!(waiters.shard(id).unwrap().ends.is_empty());
     }
 

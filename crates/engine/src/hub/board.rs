@@ -276,6 +276,25 @@ impl Board {
     }
 }
 
+/// For tests: what a caller can't see.
+#[cfg(test)]
+impl Board {
+    /// A claim's slots that are reserved and filled, and whether it takes more.
+    pub(super) fn slots(&self, id: ClaimId) -> Option<(usize, usize, bool)> {
+        self.claims.get(&id).map(|claim| (claim.reserved, claim.leases.len(), claim.accepts))
+    }
+
+    /// Whether a claim knows of work that it could take.
+    pub(super) fn knows_work(&self, id: ClaimId) -> bool {
+        self.groups_looked_at(id) > 0
+    }
+
+    /// How many groups the next look of a claim goes through.
+    pub(super) fn groups_looked_at(&self, id: ClaimId) -> usize {
+        self.claims.get(&id).map_or(0, |claim| self.index.active(claim.filter))
+    }
+}
+
 /// An empty reservation for a claim in a partition.
 fn reservation(id: ClaimId, claim: &mut Claim, partition: PartitionId, until: Millis) -> Reservation {
     let times = claim.asked.entry(partition).or_default();

@@ -229,10 +229,10 @@ impl Index {
         self.groups.get(&id).map(|entry| &entry.group)
     }
 
-    /// Whether a filter knows of work it could take.
+    /// How many groups with ready work a filter matches.
     #[cfg(test)]
-    pub(super) fn has_work(&self, filter: FilterId) -> bool {
-        self.filters.get(&filter).is_some_and(|entry| !entry.active.is_empty())
+    pub(super) fn active(&self, filter: FilterId) -> usize {
+        self.filters.get(&filter).map_or(0, |entry| entry.active.len())
     }
 
     fn stand(&mut self, id: GroupId, partition: PartitionId, standing: Option<Standing>) {

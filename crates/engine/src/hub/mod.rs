@@ -16,7 +16,11 @@
 mod board;
 mod index;
 mod parked;
+#[cfg(test)]
+mod property;
 mod reservation;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
