@@ -82,6 +82,19 @@ pub(crate) fn predicates(field: &str, list: &[String]) -> Result<(), Problem> {
     each(field, list, |at, predicate| text(at, predicate, PREDICATE_BYTES))
 }
 
+/// `gpu` or `mem_gb=64`, of what predicates can compare with.
+pub(crate) fn capability(field: &str, text: &str) -> Result<(), Problem> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name.trim(), Some(value.trim())),
+        None => (text.trim(), None),
+    };
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(is_name_byte);
+    if text.len() <= PREDICATE_BYTES && is_word(name) && value.is_none_or(is_word) {
+        return Ok(());
+    }
+    Err(Problem::invalid(field, "expected `name` or `name=value` in characters of A-Z a-z 0-9 . _ : / @ -"))
+}
+
 /// Checks every entry; the index is only written out for the one that is wrong.
 pub(crate) fn each<T>(
     field: &str,

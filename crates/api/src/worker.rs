@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::object::objects_only;
-use crate::{CAPABILITIES, CLAIM_NAMES, Instant, NAME_CHARS, PREDICATE_BYTES, Problem, check};
+use crate::{CAPABILITIES, CLAIM_NAMES, Instant, NAME_CHARS, Problem, check};
 
 /// A worker, as a plain claim names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,5 +102,5 @@ fn validate(name: &str, version: Option<&String>, capabilities: &[String]) -> Re
         check::text("version", version, NAME_CHARS)?;
     }
     check::count("capabilities", capabilities.len(), CAPABILITIES)?;
-    check::each("capabilities", capabilities, |at, capability| check::text(at, capability, PREDICATE_BYTES))
+    check::each("capabilities", capabilities, |at, capability| check::capability(at, capability))
 }

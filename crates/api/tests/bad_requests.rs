@@ -101,6 +101,10 @@ fn claims() {
         {"worker":{"name":"w","capabilities":"gpu"},"lanes":["a"]} => invalid_field worker.capabilities
         {"worker":{"name":"w","capabilities":["gpu",""]},"lanes":["a"]} => invalid_field worker.capabilities[1]
         {"worker":{"name":"w","capabilities":["gpu",1]},"lanes":["a"]} => invalid_field worker.capabilities[1]
+        {"worker":{"name":"w","capabilities":["=x"]},"lanes":["a"]} => invalid_field worker.capabilities[0]
+        {"worker":{"name":"w","capabilities":["a="]},"lanes":["a"]} => invalid_field worker.capabilities[0]
+        {"worker":{"name":"w","capabilities":["a=b=c"]},"lanes":["a"]} => invalid_field worker.capabilities[0]
+        {"worker":{"name":"w","capabilities":["mem_gb >= 4"]},"lanes":["a"]} => invalid_field worker.capabilities[0]
         {"worker":{"name":"w","version":""},"lanes":["a"]} => invalid_field worker.version
         {"worker":"w","lanes":["a"]} => invalid_field worker
         {"worker":["w"],"lanes":["a"]} => invalid_field worker
