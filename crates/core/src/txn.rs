@@ -142,7 +142,8 @@ impl Txn {
         live.chain(cold).collect()
     }
 
-    /// Takes everything back: the projection is as it was before the Txn's first command.
+    /// Takes everything back: the projection is as it was before the Txn's first command. Groups that
+    /// [`Txn::take_ready`] has given away stand differently again, and nobody is told.
     pub fn undo(&mut self, partition: &mut Partition) {
         self.undo_to(Mark { live: 0, cold: 0, absent: 0, events: 0, ready: 0 }, partition);
     }
@@ -211,5 +212,60 @@ impl Txn {
         if !self.ready.iter().rev().take(8).any(|known| Arc::ptr_eq(known, group)) {
             self.ready.push(group.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bed::Bed;
+    use crate::command::{Command, Submit, undo_panicked};
+
+    fn submit(bed: &mut Bed, txn: &mut Txn) {
+        let items = vec![bed.submission()];
+        bed.run_in(txn, &Command::Submit(Submit { items })).unwrap();
+    }
+
+    #[test]
+    fn a_savepoint_keeps_what_came_before_it() {
+        let mut bed = Bed::new();
+        let mut txn = Txn::default();
+        submit(&mut bed, &mut txn);
+        let (writes, bytes) = (txn.writes(&bed.partition), txn.bytes());
+        let before = txn.savepoint();
+        submit(&mut bed, &mut txn);
+        assert_eq!((bed.partition.len(), txn.puts(), txn.events().len()), (2, 4, 2));
+        undo_panicked(&mut bed.partition, &mut txn, before);
+        assert_eq!((bed.partition.len(), txn.puts(), txn.events().len()), (1, 2, 1));
+        assert_eq!((txn.writes(&bed.partition), txn.bytes()), (writes, bytes));
+    }
+
+    #[test]
+    fn groups_are_named_once_and_then_no_more() {
+        let mut bed = Bed::new();
+        let mut txn = Txn::default();
+        for _ in 0..3 {
+            submit(&mut bed, &mut txn);
+        }
+        assert_eq!(txn.take_ready().len(), 1);
+        assert!(txn.take_ready().is_empty());
+        submit(&mut bed, &mut txn);
+        assert_eq!(txn.take_ready().len(), 1);
+    }
+
+    #[test]
+    fn a_key_written_twice_is_committed_once() {
+        let mut bed = Bed::new();
+        let mut txn = Txn::default();
+        let key = crate::key::spec(bed.fresh_id());
+        let before = txn.savepoint();
+        txn.put_cold(key.clone(), Some(Bytes::from_static(b"first")));
+        let middle = txn.savepoint();
+        txn.put_cold(key.clone(), None);
+        assert_eq!(txn.writes(&bed.partition), [Write { key: key.clone(), value: None }]);
+        undo_panicked(&mut bed.partition, &mut txn, middle);
+        assert_eq!(txn.cold(&key), Some(&Some(Bytes::from_static(b"first"))));
+        undo_panicked(&mut bed.partition, &mut txn, before);
+        assert!(txn.is_empty() && txn.bytes() == 0);
     }
 }

@@ -108,7 +108,7 @@ impl Claim {
             && order <= self.until
         {
             // A lane named twice offers its work twice, side by side.
-            if best.last() != Some(&id) {
+            if best.last() != Some(&id) && is_in_time(context, id) {
                 best.push(id);
             }
             let next = queues.get_mut(index).and_then(Iterator::next);
@@ -133,6 +133,13 @@ impl Claim {
         context.put(execution, EventKind::Leased);
         Ok(granted)
     }
+}
+
+/// Whether the clock has nothing to do with it: what is out of time is not started, although its timer runs only later.
+fn is_in_time(context: &Context<'_>, id: ExecutionId) -> bool {
+    let partition = &context.partition;
+    let execution = partition.execution(id);
+    execution.is_some_and(|e| e.next_due(partition.able_since()).is_none_or(|due| due > context.now()))
 }
 
 fn grant(execution: &Execution) -> Option<Grant> {
@@ -332,6 +339,16 @@ mod tests {
         assert!(bed.claim_as(|c| c.until = now).is_empty());
         bed.submit(|_| ());
         assert_eq!(bed.claim_as(|c| (c.until, c.max) = (now, 5)).len(), 1);
+    }
+
+    #[test]
+    fn what_is_out_of_time_is_not_started_however_late_its_timer_runs() {
+        let mut bed = Bed::new();
+        bed.submit(|s| s.policy.queue_ttl_ms = Some(10));
+        bed.submit(|s| s.policy.deadline_ms = Some(10));
+        let last = bed.submit(|_| ());
+        bed.now += 10;
+        assert_eq!(bed.order(), [last]);
     }
 
     #[test]

@@ -152,6 +152,7 @@ impl Model {
             .tasks
             .iter()
             .filter(|t| t.state == State::Ready && !t.paused && t.order <= c.until)
+            .filter(|t| t.dues(self.able_since).iter().flatten().all(|due| *due > now))
             .filter(|t| self.settings(&t.lane).mode != LaneMode::Paused)
             .filter(|t| c.filter.lanes.iter().any(|lane| **lane == t.lane))
             .filter(|t| c.filter.kinds.is_empty() || c.filter.kinds.iter().any(|kind| **kind == t.kind))
