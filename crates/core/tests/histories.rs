@@ -429,8 +429,6 @@ fn command(pair: &mut Pair, op: &Op) -> Option<Command> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
-
     #[test]
     fn core_agrees_with_the_model_and_all_work_ends_once(ops in proptest::collection::vec(op(), 1..120)) {
         let mut pair = Pair::new();
