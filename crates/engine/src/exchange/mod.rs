@@ -12,6 +12,8 @@
 
 pub(crate) mod said;
 mod session;
+#[cfg(test)]
+mod session_tests;
 mod sessions;
 mod turn;
 

@@ -1,5 +1,6 @@
 //! One exchange, from its arrival to its reply.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
 use super::said::{Ask, Heard, Parsed, What, heard};
-use super::session::{Begun, New, Said};
+use super::session::{Begun, New, Said, Session};
 use super::sessions::Live;
 use crate::edge::{lease, problem};
 use crate::engine::Inner;
@@ -326,17 +327,7 @@ impl Turn<'_> {
         self.engine.give_back(beyond.into_iter().map(|granted| granted.grant.lease));
         let mut talk = self.live.talk();
         let mut reply = ExchangeReply { n: self.n, ..ExchangeReply::default() };
-        for before in unread {
-            reply.answers.extend(before.answers.iter().cloned());
-            reply.stops.extend(before.stops.iter().cloned());
-            let held = before.leases.iter().filter(|lease| {
-                // Each once: a reply that was not read said all that those before it said.
-                lease.lease.parse().is_ok_and(|lease| talk.session.holds(lease))
-                    && !reply.leases.iter().any(|there| there.lease == lease.lease)
-            });
-            let held: Vec<_> = held.cloned().collect();
-            reply.leases.extend(held);
-        }
+        repeat(unread, &talk.session, &mut reply);
         for granted in granted {
             let (lease, attempt) = (granted.grant.lease, granted.grant.attempt);
             talk.session.gave(self.n, lease, lease::duration(granted.grant.ttl_ms), now);
@@ -349,6 +340,28 @@ impl Turn<'_> {
         talk.session.made(self.n, &reply);
         drop(talk);
         Arc::unwrap_or_clone(reply)
+    }
+}
+
+/// Says again what unread replies said; each thing once, because each of them said what those before it had said.
+fn repeat(unread: &[Arc<ExchangeReply>], session: &Session, reply: &mut ExchangeReply) {
+    let mut said = BTreeSet::new();
+    for before in unread {
+        let leases = before.leases.iter();
+        reply.leases.extend(
+            leases
+                .filter(|lease| said.insert(("lease", lease.lease.clone(), None)))
+                .filter(|lease| lease.lease.parse().is_ok_and(|lease| session.holds(lease)))
+                .cloned(),
+        );
+        let answers = before.answers.iter();
+        reply.answers.extend(
+            answers
+                .filter(|answer| said.insert(("answer", answer.lease.clone(), answer.key.clone())))
+                .cloned(),
+        );
+        let stops = before.stops.iter();
+        reply.stops.extend(stops.filter(|stop| said.insert(("stop", stop.lease.clone(), None))).cloned());
     }
 }
 

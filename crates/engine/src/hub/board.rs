@@ -32,6 +32,17 @@ pub struct Wanted {
 /// Reservations that are to be sent to their partitions.
 pub(super) type Asked = Vec<(PartitionId, Reservation)>;
 
+/// What a claim may still get.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Takes {
+    /// Work that is known, and work to come.
+    All,
+    /// Work that is known: its time is over, but it was not answered yet.
+    Known,
+    /// Nothing new.
+    Nothing,
+}
+
 /// Where a claim stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Standing {
@@ -51,7 +62,7 @@ struct Claim {
     leases: Vec<GrantedLease>,
     /// How often each partition was asked: a token is used once in a partition.
     asked: BTreeMap<PartitionId, u32>,
-    accepts: bool,
+    takes: Takes,
     wake: Arc<Notify>,
 }
 
@@ -61,9 +72,9 @@ impl Claim {
     }
 
     fn standing(&self) -> Standing {
-        match (self.reserved, self.accepts) {
+        match (self.reserved, self.takes) {
             (0, _) if !self.leases.is_empty() => Standing::HasLeases,
-            (0, false) => Standing::Settled,
+            (0, Takes::Known | Takes::Nothing) => Standing::Settled,
             _ => Standing::Waits,
         }
     }
@@ -93,7 +104,7 @@ impl Board {
     ) -> (ClaimId, Asked) {
         let id = self.register(wanted, wake);
         let Some(claim) = self.claims.get_mut(&id) else { return (id, Vec::new()) };
-        claim.accepts = false;
+        claim.takes = Takes::Nothing;
         let slots = claim.wanted.max;
         let asked = given.iter().map(|(partition, token)| {
             let mut made = reservation(id, claim, *partition, Millis::MIN);
@@ -112,7 +123,7 @@ impl Board {
             return None;
         }
         claim.wanted.max = wanted.max;
-        claim.accepts = !self.closed;
+        claim.takes = if self.closed { Takes::Nothing } else { Takes::All };
         claim.wake = wake.clone();
         Some(self.place(id))
     }
@@ -185,10 +196,12 @@ impl Board {
         Vec::new()
     }
 
-    /// From now on the claim takes nothing new.
-    pub(super) fn stop(&mut self, id: ClaimId) {
-        if let Some(claim) = self.claims.get_mut(&id) {
-            claim.accepts = false;
+    /// From now on the claim takes nothing that is not known yet.
+    pub(super) fn stop_waiting(&mut self, id: ClaimId) {
+        if let Some(claim) = self.claims.get_mut(&id)
+            && claim.takes == Takes::All
+        {
+            claim.takes = Takes::Known;
             self.note_waiting(id);
         }
     }
@@ -213,7 +226,10 @@ impl Board {
         self.closed = true;
         let ids: Vec<ClaimId> = self.claims.keys().copied().collect();
         for id in ids {
-            self.stop(id);
+            if let Some(claim) = self.claims.get_mut(&id) {
+                claim.takes = Takes::Nothing;
+            }
+            self.note_waiting(id);
             self.settle_if_done(id);
         }
     }
@@ -228,7 +244,7 @@ impl Board {
             reserved: 0,
             leases: Vec::new(),
             asked: BTreeMap::new(),
-            accepts: !self.closed,
+            takes: if self.closed { Takes::Nothing } else { Takes::All },
             wake,
         };
         self.claims.insert(id, claim);
@@ -239,7 +255,7 @@ impl Board {
     fn place(&mut self, id: ClaimId) -> Asked {
         let mut asked = Vec::new();
         while let Some(claim) = self.claims.get_mut(&id)
-            && claim.accepts
+            && claim.takes != Takes::Nothing
             && claim.free() > 0
             && let Some(choice) = self.index.choose(claim.filter)
         {
@@ -263,7 +279,7 @@ impl Board {
     fn settle_if_done(&mut self, id: ClaimId) {
         let Some(claim) = self.claims.get_mut(&id) else { return };
         if claim.standing() != Standing::Waits {
-            claim.accepts = false;
+            claim.takes = Takes::Nothing;
             claim.wake.notify_one();
             self.note_waiting(id);
         }
@@ -271,7 +287,7 @@ impl Board {
 
     fn note_waiting(&mut self, id: ClaimId) {
         if let Some(claim) = self.claims.get(&id) {
-            self.index.set_waiting(claim.filter, id, claim.accepts && claim.free() > 0);
+            self.index.set_waiting(claim.filter, id, claim.takes == Takes::All && claim.free() > 0);
         }
     }
 }
@@ -279,9 +295,9 @@ impl Board {
 /// For tests: what a caller can't see.
 #[cfg(test)]
 impl Board {
-    /// A claim's slots that are reserved and filled, and whether it takes more.
+    /// A claim's slots that are reserved and filled, and whether it waits for more.
     pub(super) fn slots(&self, id: ClaimId) -> Option<(usize, usize, bool)> {
-        self.claims.get(&id).map(|claim| (claim.reserved, claim.leases.len(), claim.accepts))
+        self.claims.get(&id).map(|claim| (claim.reserved, claim.leases.len(), claim.takes == Takes::All))
     }
 
     /// Whether a claim knows of work that it could take.

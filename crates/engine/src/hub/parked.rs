@@ -39,9 +39,9 @@ impl Parked {
         Watch { hub: self.hub.clone(), id: self.id, wake: self.wake.clone() }
     }
 
-    /// Takes nothing new, waits for the partitions that work on it already, and ends it: its leases, best first.
+    /// Waits no longer for work to come: takes what is known to be ready, and ends it. Its leases, best first.
     pub async fn settle(self) -> Vec<GrantedLease> {
-        self.hub.board().stop(self.id);
+        self.hub.board().stop_waiting(self.id);
         _ = timeout_at(Instant::now() + SETTLE, self.watch().answerable()).await;
         self.end()
     }

@@ -114,6 +114,8 @@ struct World {
     /// Slots outstanding by claim, counted by the partitions.
     outstanding: BTreeMap<ClaimId, usize>,
     claims: BTreeMap<ClaimId, Wanted>,
+    /// The most that each claim has ever wanted: when it is handed over it may want less than is under way.
+    most: BTreeMap<ClaimId, usize>,
     got: BTreeSet<u64>,
     last: u64,
 }
@@ -193,6 +195,7 @@ impl World {
                     Wanted { token, worker: Worker::default(), filter: filters()[filter].clone(), max };
                 let best = self.best_for(&wanted.filter);
                 let (id, asked) = self.board.park(wanted.clone(), Arc::new(Notify::new()));
+                self.most.insert(id, wanted.max);
                 self.claims.insert(id, wanted);
                 if self.sent.is_empty() {
                     self.check_priority(best, &asked);
@@ -203,6 +206,8 @@ impl World {
                 let Some(id) = claim(self, which) else { return };
                 let wanted = Wanted { max, ..self.claims[&id].clone() };
                 if let Some(asked) = self.board.hand_over(id, &wanted, &Arc::new(Notify::new())) {
+                    let most = self.most.entry(id).or_default();
+                    *most = wanted.max.max(*most);
                     self.claims.insert(id, wanted);
                     self.send(asked);
                 }
@@ -218,7 +223,7 @@ impl World {
             }
             Step::Stop { claim: which } => {
                 if let Some(id) = claim(self, which) {
-                    self.board.stop(id);
+                    self.board.stop_waiting(id);
                 }
             }
             Step::Submit { partition, group, order, count } => {
@@ -297,9 +302,10 @@ impl World {
 
     fn check(&self) {
         for (id, wanted) in &self.claims {
-            let (reserved, leases, accepts) = self.board.slots(*id).expect("a claim that was not ended");
+            let (reserved, leases, waits) = self.board.slots(*id).expect("a claim that was not ended");
             assert_eq!(reserved, self.outstanding.get(id).copied().unwrap_or(0), "{id:?}");
-            if accepts {
+            assert!(reserved + leases <= self.most[id], "{id:?} gets more than it wants");
+            if waits {
                 // One that was handed over may have got more than it now wants.
                 assert!(
                     reserved + leases >= wanted.max || !self.board.knows_work(*id),
@@ -323,12 +329,11 @@ impl World {
         }
         assert!(self.sent.is_empty() && self.leased.is_empty(), "it goes round in circles");
         for (id, wanted) in &self.claims {
-            let (reserved, leases, accepts) = self.board.slots(*id).unwrap();
+            let (reserved, leases, waits) = self.board.slots(*id).unwrap();
             assert_eq!(reserved, 0);
-            if accepts && leases < wanted.max {
+            assert!(leases == 0 || self.board.standing(*id) == Standing::HasLeases);
+            if waits && leases < wanted.max {
                 assert!(self.best_for(&wanted.filter).is_empty(), "{id:?} waits beside work");
-                let standing = if leases > 0 { Standing::HasLeases } else { Standing::Waits };
-                assert_eq!(self.board.standing(*id), standing);
             }
         }
     }

@@ -93,15 +93,19 @@ fn work_that_a_worker_can_not_do_is_not_offered_to_it() {
 }
 
 #[test]
-fn a_claim_that_stopped_settles_when_nothing_is_under_way_for_it() {
+fn a_claim_whose_time_is_over_takes_what_is_known_and_nothing_that_comes() {
     let (mut board, work) = (Board::default(), group("a", "x", &[]));
-    let (id, _) = park(&mut board, wanted("a", &[], 2));
+    let (id, _) = park(&mut board, wanted("a", &[], 1));
     assert_eq!(board.offer(PartitionId(1), &[ready(&work, 0, 1)]).len(), 1);
-    board.stop(id);
+    _ = board.offer(PartitionId(2), &[ready(&work, 0, 1)]);
+    board.stop_waiting(id);
     assert_eq!(board.standing(id), Standing::Waits);
-    assert!(board.offer(PartitionId(2), &[ready(&work, 0, 1)]).is_empty());
+    _ = board.offer(PartitionId(1), &[Change::new(work.clone(), None)]);
+    assert_eq!(board.unused(id, 1)[0].0, PartitionId(2));
+    _ = board.offer(PartitionId(2), &[Change::new(work.clone(), None)]);
     assert!(board.unused(id, 1).is_empty());
     assert_eq!(board.standing(id), Standing::Settled);
+    assert!(board.offer(PartitionId(2), &[ready(&work, 0, 1)]).is_empty());
 }
 
 #[test]

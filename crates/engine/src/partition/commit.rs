@@ -30,12 +30,20 @@ impl Actor {
         self.batches += 1;
         if !open.writes_any() {
             if store.exclusive() && open.txn.absent().is_empty() && !self.suspect {
-                return self.leave(open);
+                self.in_flight = Some(self.flight(open, false));
+                // A claim that was sent again writes nothing, and still has leases to carry.
+                self.begin_to_carry();
+                if let Some(mut flight) = self.in_flight.take() {
+                    self.carry_on(&mut flight);
+                    self.leave(flight.open);
+                }
+                return;
             }
             let absent = open.txn.absent().iter().map(|k| (super::table(k.table), k.bytes.clone())).collect();
             self.settling = Some(Box::pin(check(store, self.id, self.head, absent)));
             self.suspect = false;
             self.in_flight = Some(self.flight(open, false));
+            self.begin_to_carry();
             return;
         }
         let version = self.head.version + 1;
@@ -115,6 +123,9 @@ impl Actor {
         self.head = head;
         if flight.commit {
             self.made = Some(head);
+            if self.shared.config.peers.is_some() {
+                self.shared.elsewhere.is_here(self.id);
+            }
             for (key, value) in flight.open.txn.cold_writes() {
                 self.recent.wrote(key, value);
                 if let Some(read) = &mut self.reading {
