@@ -216,6 +216,33 @@ pub(super) async fn absent_is_checked_after_the_head(fixture: &mut dyn Fixture) 
     same(&answer, &Committed::Conflict(first), "a stale batch whose absent key exists")
 }
 
+pub(super) async fn absent_sees_a_commit_under_way(fixture: &mut dyn Fixture) -> Outcome {
+    let store = fixture.store();
+    let mut at = Head::default();
+    for round in 0..20 {
+        let key = format!("k{round}");
+        let first = batch(NODE, at, vec![put(Live, &key, "1")]);
+        let mut second = (*batch(NODE, first.next, vec![put(Live, &key, "2")])).clone();
+        second.absent = vec![(Live, bytes(&key))];
+        // Sent before the first is answered: it may arrive too early, but never miss what the first put.
+        let (a, b) = tokio::join!(
+            store.commit(P, at, first.clone()),
+            store.commit(P, first.next, Arc::new(second.clone()))
+        );
+        same(&a?, &Committed::Yes(first.next), "the first commit")?;
+        match b? {
+            Committed::Present(keys) => same(&keys, &second.absent, "the keys that exist")?,
+            Committed::Conflict(_) => {}
+            Committed::Yes(_) => {
+                check(false, format!("round {round} put a key that was to be absent twice"))?
+            }
+        }
+        same(&read(store.as_ref(), P, Live, &key).await?, &(Some(bytes("1")), first.next), "the record")?;
+        at = first.next;
+    }
+    Ok(())
+}
+
 pub(super) async fn deleting_an_absent_key_is_fine(fixture: &mut dyn Fixture) -> Outcome {
     let store = fixture.store();
     let writes = vec![del(Live, "no"), del(Cold, "no"), del(Ordered, "no"), put(Live, "yes", "1")];
