@@ -163,9 +163,27 @@ impl Actor {
         self.waiting.push_back(job);
     }
 
+    fn wait_first(&mut self, job: Job) {
+        if let Some(about) = about(&job) {
+            *self.waiting_about.entry(about).or_default() += 1;
+        }
+        self.waiting.push_front(job);
+    }
+
     fn next_waiting(&mut self) -> Option<Job> {
         let job = self.waiting.pop_front()?;
-        if let Some(about) = about(&job)
+        self.waits_no_more(&job);
+        Some(job)
+    }
+
+    fn last_waiting(&mut self) -> Option<Job> {
+        let job = self.waiting.pop_back()?;
+        self.waits_no_more(&job);
+        Some(job)
+    }
+
+    fn waits_no_more(&mut self, job: &Job) {
+        if let Some(about) = about(job)
             && let Some(count) = self.waiting_about.get_mut(&about)
         {
             *count -= 1;
@@ -173,7 +191,6 @@ impl Actor {
                 self.waiting_about.remove(&about);
             }
         }
-        Some(job)
     }
 
     /// Sends one read for all jobs that wait.
@@ -239,10 +256,35 @@ impl Actor {
         self.fetched.clear();
     }
 
+    /// Runs the first jobs that wait. Those that must wait on go back to the front, and with them all that is about the
+    /// same execution: an execution's commands keep their order.
     fn run_waiting(&mut self, jobs: usize) {
+        let mut again = Vec::new();
+        let mut blocked = BTreeSet::new();
         for _ in 0..jobs {
             let Some(job) = self.next_waiting() else { break };
-            self.accept(job);
+            let subject = about(&job);
+            let knows = match &job {
+                Job::Run { command, keys, .. } => self.knows(command, keys),
+                Job::Look(_) => true,
+            };
+            let stays = subject.is_some_and(|about| blocked.contains(&about)) || !knows;
+            if stays {
+                blocked.extend(subject);
+                again.push(job);
+                continue;
+            }
+            let waiting = self.waiting.len();
+            self.run_now(job);
+            if self.waiting.len() > waiting
+                && let Some(job) = self.last_waiting()
+            {
+                blocked.extend(subject);
+                again.push(job);
+            }
+        }
+        for job in again.into_iter().rev() {
+            self.wait_first(job);
         }
     }
 }
