@@ -1,5 +1,6 @@
 //! `stint serve`.
 
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -57,7 +58,8 @@ async fn serve(args: Args) -> Result<()> {
         anyhow::Error::from(Failed::Store { code: error.code(), reason: error.to_string() })
     })?;
     let server = Server::bind(engine.clone(), ServerConfig::new(args.listen)).await?;
-    println!("stint listening on http://{}", server.address());
+    let line = format!("stint listening on http://{}", server.address());
+    writeln!(std::io::stdout(), "{line}").context("cannot say the address on standard output")?;
     info!(address = %server.address(), "listening");
     let with_parent = args.with_parent;
     server
@@ -96,7 +98,11 @@ async fn serve(args: Args) -> Result<()> {
 }
 
 fn start_log(as_json: bool) {
-    let filter = EnvFilter::try_from_env("STINT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_env("STINT_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,fjall=warn,lsm_tree=warn"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     if as_json { log.json().init() } else { log.init() }
 }

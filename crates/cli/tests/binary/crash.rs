@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -22,6 +23,9 @@ const KILLS: usize = 20;
 const SUBMITTERS: u64 = 12;
 
 const STEPS: u32 = 3;
+
+/// With everything alive something happens much sooner than this.
+const STANDSTILL: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Task {
@@ -63,14 +67,30 @@ impl Checker {
         self.news.notify_waiters();
     }
 
-    async fn until(&self, acknowledged: usize) {
+    async fn until(&self, acknowledged: usize, client: &Client) {
         loop {
             let news = self.news.notified();
             if self.lock().acknowledged >= acknowledged {
                 return;
             }
-            tokio::time::timeout(PATIENCE, news).await.expect("nothing goes on");
+            if tokio::time::timeout(STANDSTILL, news).await.is_err() {
+                panic!("nothing goes on: {}", self.open(client).await);
+            }
         }
+    }
+
+    /// What the server says about everything that was submitted and not seen completed.
+    async fn open(&self, client: &Client) -> String {
+        let (submitted, completed) = {
+            let seen = self.lock();
+            (seen.submitted.clone(), seen.completed.clone())
+        };
+        let mut said = String::new();
+        for id in submitted.into_values().filter(|id| !completed.contains(id)) {
+            let (execution, why) = (client.execution(&id).await, client.why(&id).await);
+            said.push_str(&format!("\n{execution:?}\n  {why:?}"));
+        }
+        said
     }
 }
 
@@ -184,12 +204,12 @@ async fn nothing_acknowledged_is_lost_or_done_twice() {
     let mut random = StdRng::seed_from_u64(20);
     for _ in 0..KILLS {
         let now = checker.lock().acknowledged;
-        checker.until(now + random.random_range(5..150)).await;
+        checker.until(now + random.random_range(5..150), &client()).await;
         server.kill();
         server = serve(&dir, &listen).0;
     }
     let now = checker.lock().acknowledged;
-    checker.until(now + 100).await;
+    checker.until(now + 100, &client()).await;
     stop.send(true).unwrap();
     while let Some(ended) = submitters.join_next().await {
         ended.unwrap();
