@@ -33,7 +33,6 @@ use crate::edge::problem::{draining, problem};
 use crate::edge::route::OpenPartitions;
 use crate::exchange::{self, Sessions};
 use crate::hub::Hub;
-use crate::partition::Transport;
 use crate::workers::Workers;
 use crate::{EngineConfig, Node, NodeStats, OpenError, Waiters};
 use bridge::Bridge;
@@ -61,24 +60,10 @@ pub(crate) struct Inner {
 impl Engine {
     /// Opens a store and begins to serve it. Partitions are served one by one, each as soon as it is loaded.
     pub async fn open(store: Arc<dyn Store>, config: EngineConfig) -> Result<Self, OpenError> {
-        Self::open_with(store, config, None).await
-    }
-
-    /// As [`Engine::open`], with another way between partitions and nodes.
-    pub(crate) async fn open_with(
-        store: Arc<dyn Store>,
-        config: EngineConfig,
-        transport: Option<Arc<dyn Transport>>,
-    ) -> Result<Self, OpenError> {
         let (hub, waiters) = (Hub::new(), Waiters::new());
         let (limits, name) = (config.limits, config.node.clone());
-        let node = match transport {
-            Some(transport) => {
-                Node::open_with(store, config, hub.clone(), waiters.clone(), transport).await?
-            }
-            None => Node::open(store, config, hub.clone(), waiters.clone()).await?,
-        };
-        hub.connect(Box::new(Bridge::to(&node)));
+        let node = Node::open(store, config, hub.clone(), waiters.clone()).await?;
+        hub.connect(Box::new(Bridge(node.weak())));
         let seed = (node.random() >> 64) as u64;
         Ok(Self(Arc::new(Inner {
             node,

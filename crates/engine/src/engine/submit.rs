@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use stint_api::{
-    BatchReply, BatchRequest, BatchResult, DEFAULT_NAMESPACE, ExecutionState, Problem, RequestKey,
+    BatchReply, BatchRequest, BatchResult, Code, DEFAULT_NAMESPACE, ExecutionState, Problem, RequestKey,
     SubmitReply, SubmitRequest,
 };
-use stint_core::command::{Outcome, Submission, Submit, Submitted};
-use stint_core::{Command, ExecutionId, PartitionId, Refusal};
+use stint_core::command::{Outcome, Shown, Submission, Submit, Submitted};
+use stint_core::model::Payload;
+use stint_core::{Command, ExecutionId, PartitionId};
 
 use super::{Engine, Inner};
 use crate::edge::problem::{refused, unexpected};
@@ -30,13 +31,8 @@ impl Engine {
         let namespace = namespace(request.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE));
         let item = inner.place(request, namespace, key.as_ref(), 0, None)?;
         let partition = item.id.partition();
-        match inner.call(partition, Command::Submit(Submit { items: vec![item] })).await? {
-            Outcome::Submitted(mut results) => match results.pop() {
-                Some(result) => result.map(reply).map_err(refused),
-                None => Err(unexpected()),
-            },
-            _ => Err(unexpected()),
-        }
+        let mut results = inner.submit_part(partition, vec![(0, item)]).await;
+        results.pop().map_or_else(|| Err(unexpected()), |(_, result)| result)
     }
 
     /// Accepts up to 1,000 executions, all or nothing per partition, with a result for each.
@@ -116,16 +112,64 @@ impl Inner {
         part: Vec<(usize, Submission)>,
     ) -> Vec<(usize, Result<SubmitReply, Problem>)> {
         let (places, items): (Vec<usize>, Vec<Submission>) = part.into_iter().unzip();
-        let results: Vec<Result<SubmitReply, Problem>> =
-            match self.call(partition, Command::Submit(Submit { items })).await {
-                Ok(Outcome::Submitted(results)) => results
-                    .into_iter()
-                    .map(|result: Result<Submitted, Refusal>| result.map(reply).map_err(refused))
-                    .collect(),
-                Ok(_) => vec![Err(unexpected()); places.len()],
-                Err(problem) => vec![Err(problem); places.len()],
+        let likenesses: Vec<Option<Likeness>> = items.iter().map(Likeness::of).collect();
+        let results = match self.call(partition, Command::Submit(Submit { items })).await {
+            Ok(Outcome::Submitted(results)) => results,
+            Ok(_) => return places.into_iter().map(|place| (place, Err(unexpected()))).collect(),
+            Err(problem) => return places.into_iter().map(|place| (place, Err(problem.clone()))).collect(),
+        };
+        let mut replies = Vec::with_capacity(places.len());
+        for ((place, likeness), result) in places.into_iter().zip(likenesses).zip(results) {
+            let replied = match (result, likeness) {
+                (Ok(found), Some(likeness)) if found.existed && !found.trimmed => {
+                    self.same(found, &likeness).await
+                }
+                (result, _) => result.map(reply).map_err(refused),
             };
-        places.into_iter().zip(results).collect()
+            replies.push((place, replied));
+        }
+        replies
+    }
+
+    /// The answer for an execution that a request of this key has made before, unless it was another request.
+    async fn same(&self, found: Submitted, likeness: &Likeness) -> Result<SubmitReply, Problem> {
+        let shown = self.show(None, found.id, false).await?;
+        if likeness.matches(&shown) {
+            return Ok(reply(found));
+        }
+        let detail = format!("the Idempotency-Key stands for {}, which another request has made", found.id);
+        Err(Problem::new(Code::IdempotencyConflict, detail).at("Idempotency-Key"))
+    }
+}
+
+/// What tells apart two requests under one request key. There is no record of the first but the execution it made, so
+/// what may have changed since, such as its priority, does not count.
+struct Likeness {
+    kind: Arc<str>,
+    lane: Arc<str>,
+    input: Payload,
+}
+
+impl Likeness {
+    fn of(item: &Submission) -> Option<Self> {
+        item.derived.then(|| Self {
+            kind: item.kind.clone(),
+            lane: item.lane.clone(),
+            input: item.input.clone(),
+        })
+    }
+
+    fn matches(&self, shown: &Shown) -> bool {
+        let (group, kept) = (&shown.execution.group, &shown.spec.input);
+        let same_input = match (&kept.inline, kept.apart) {
+            (Some(bytes), _) => *bytes == self.input.bytes,
+            (None, Some(length)) => usize::try_from(length).is_ok_and(|length| length == self.input.bytes.len()),
+            (None, None) => self.input.bytes.is_empty(),
+        };
+        group.kind == self.kind
+            && group.lane == self.lane
+            && same_input
+            && kept.content_type == self.input.content_type
     }
 }
 

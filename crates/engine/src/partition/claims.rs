@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use stint_core::command::{Grant, Outcome, Release};
+use stint_core::command::{Grant, Outcome, Release, Submit};
 use stint_core::model::{Spec, StepRecord};
 use stint_core::{Command, Key, key};
 use stint_store as store;
@@ -40,6 +40,15 @@ impl Actor {
         }
     }
 
+    /// Notes what new work prefers: its record is cold, so this is the moment to know it.
+    pub(super) fn note_preferences(&mut self, submit: &Submit) {
+        for item in submit.items.iter().filter(|item| !item.prefer.is_empty()) {
+            if let Some(execution) = self.projection.execution(item.id) {
+                self.preferred.push((execution.group.clone(), item.prefer.clone()));
+            }
+        }
+    }
+
     /// Tells the hub how groups stand after commands ran, and runs what it reserves, until nothing more changes.
     pub(super) fn serve_ready(&mut self) {
         loop {
@@ -53,9 +62,12 @@ impl Actor {
                 .into_iter()
                 .map(|group| {
                     let ready = self.projection.ready_in(&group);
-                    Change::new(group, ready)
+                    let prefer = self.preferred.iter().rfind(|(of, _)| *of == group);
+                    let prefer = prefer.map(|(_, prefer)| prefer.clone()).unwrap_or_default();
+                    Change { group, ready, prefer }
                 })
                 .collect();
+            self.preferred.clear();
             let reservations = self.shared.hub.offer(self.id, &changes);
             for (claim, slots) in self.unfilled.drain(..) {
                 self.shared.hub.unused(claim, slots);

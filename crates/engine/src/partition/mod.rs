@@ -84,6 +84,8 @@ pub(crate) struct Actor {
 
     /// Groups that the hub wants to hear of after a claim, and slots that claim did not fill.
     asked_groups: Vec<Arc<Group>>,
+    /// What the newest work of a group prefers, until the hub has heard of it.
+    preferred: Vec<(Arc<Group>, Vec<String>)>,
     unfilled: Vec<(ClaimId, usize)>,
     /// Committed batches whose leases are still being read for.
     awaiting: BTreeSet<u64>,
@@ -157,6 +159,7 @@ impl Actor {
             waiting_about: BTreeMap::new(),
             reading: None,
             asked_groups: Vec::new(),
+            preferred: Vec::new(),
             unfilled: Vec::new(),
             awaiting: BTreeSet::new(),
             timers: Timers::default(),

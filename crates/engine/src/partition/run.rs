@@ -121,6 +121,9 @@ impl Actor {
                 Err(CallError::Internal)
             }
         };
+        if let Command::Submit(submit) = &**command {
+            self.note_preferences(submit);
+        }
         match to {
             To::Claim(claim, slots) => {
                 let filled = match &answer {

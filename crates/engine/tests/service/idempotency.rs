@@ -36,6 +36,9 @@ async fn a_request_key_makes_sending_again_safe() {
         let first = bed.engine.submit(work(), key.clone()).await.unwrap();
         let again = bed.engine.submit(work(), key.clone()).await.unwrap();
         assert_eq!((&again.id, first.existed, again.existed), (&first.id, false, true), "{text}");
+        let other = SubmitRequest { input: json("1"), ..work() };
+        let problem = bed.engine.submit(other, key.clone()).await.unwrap_err();
+        assert_eq!(problem.code, Code::IdempotencyConflict, "{text}");
         bed.complete(&bed.lease_one().await, "1").await.unwrap();
         let late = bed.engine.submit(work(), key).await.unwrap();
         assert_eq!((late.id, late.state), (first.id, ExecutionState::Completed), "{text}");

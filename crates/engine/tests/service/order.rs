@@ -120,6 +120,25 @@ async fn workers_get_what_they_can_do() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_preferred_worker_is_chosen_among_those_that_wait() {
+    let bed = Bed::new().await;
+    let wait = |name: &str, capabilities: &[&str]| {
+        let capabilities = capabilities.iter().map(|c| (*c).to_owned()).collect();
+        let worker = WorkerRef { name: name.into(), capabilities, version: None };
+        let request = LeaseRequest { worker, wait_ms: 10_000, ..claim(1) };
+        let engine = bed.engine.clone();
+        tokio::spawn(async move { engine.lease(request, None).await.unwrap().leases })
+    };
+    let far = wait("far", &[]);
+    pass(10).await;
+    let near = wait("near", &["region=eu"]);
+    pass(10).await;
+    bed.submit(SubmitRequest { prefer: vec!["region = eu".into()], ..work() }).await;
+    assert_eq!(near.await.unwrap().len(), 1);
+    assert!(far.await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_claim_takes_work_of_all_partitions() {
     let bed = Bed::new().await;
     for _ in 0..20 {
