@@ -163,7 +163,9 @@ impl Likeness {
         let (group, kept) = (&shown.execution.group, &shown.spec.input);
         let same_input = match (&kept.inline, kept.apart) {
             (Some(bytes), _) => *bytes == self.input.bytes,
-            (None, Some(length)) => usize::try_from(length).is_ok_and(|length| length == self.input.bytes.len()),
+            (None, Some(length)) => {
+                usize::try_from(length).is_ok_and(|length| length == self.input.bytes.len())
+            }
             (None, None) => self.input.bytes.is_empty(),
         };
         group.kind == self.kind
