@@ -181,6 +181,7 @@ impl Pair {
         let mut s = self.bed.submission();
         s.lane = lane_name(*lane).into();
         s.kind = kind.to_string().into();
+        s.derived = *kind == 1;
         s.requires = if *gpu { requires(&["gpu"]) } else { vec![] };
         (s.priority, s.delay_ms) = (*priority, Some(*delay));
         s.fairness_key = fair.map(|key| key.to_string().into());

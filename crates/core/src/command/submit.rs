@@ -21,7 +21,8 @@ pub const GROUPS_MAX: usize = 1_000;
 pub struct Submission {
     /// Made once at the edge; names this partition.
     pub id: ExecutionId,
-    /// Whether the id follows from the request, so that a repetition has the same.
+    /// Whether the same request may come again under the same id, because the id follows from it or because it is
+    /// forwarded: then the commit asserts that the id is new. Without it only an open execution is recognised.
     pub derived: bool,
     /// Namespace.
     pub namespace: Arc<str>,
