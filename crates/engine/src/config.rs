@@ -1,8 +1,13 @@
 //! How an engine is set up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use stint_api::Limits;
+use stint_store::NodeId;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::forward::Peers;
 
 /// Settings of one engine. [`EngineConfig::default`] is what `stint serve` starts with.
 #[derive(Clone, Debug)]
@@ -21,6 +26,8 @@ pub struct EngineConfig {
     pub follow_every: Option<Duration>,
     /// Version of records and rules that this node knows.
     pub level: u32,
+    /// The way to other nodes of the same store, if there are any.
+    pub peers: Option<Arc<dyn Peers>>,
     /// Pause between two rounds of every scanner while there is something to do.
     pub scan_every: Duration,
 }
@@ -35,7 +42,15 @@ impl Default for EngineConfig {
             share: false,
             follow_every: None,
             level: stint_core::LEVEL,
+            peers: None,
             scan_every: Duration::from_secs(1),
         }
+    }
+}
+
+impl EngineConfig {
+    /// The number under which a node of this name stands in the store.
+    pub fn node_id(name: &str) -> NodeId {
+        NodeId(xxh3_64(name.as_bytes()))
     }
 }

@@ -12,6 +12,7 @@ use stint_store as store;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::clock::Clock;
+use crate::forward::Elsewhere;
 use crate::hub::{Hub, Reservation};
 use crate::lanes::LaneLengths;
 use crate::meta::{self, Myself};
@@ -59,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) lanes: LaneLengths,
     pub(crate) loads: Semaphore,
     pub(crate) tally: Tally,
+    pub(crate) elsewhere: Elsewhere,
     mailboxes: Vec<Mailbox>,
     draining: AtomicBool,
     failure: watch::Sender<Option<String>>,
@@ -113,6 +115,7 @@ impl Node {
             lanes: LaneLengths::default(),
             loads: Semaphore::new(LOADS),
             tally: Tally::default(),
+            elsewhere: Elsewhere::default(),
             mailboxes,
             draining: AtomicBool::new(false),
             failure: watch::Sender::new(None),
@@ -127,8 +130,21 @@ impl Node {
         Self { _last: Arc::new(StopOnDrop(shared.clone())), shared }
     }
 
-    /// Runs a command and answers when its outcome is committed.
+    /// Runs a command and answers when its outcome is committed; at another node, if that one works on the partition.
     pub async fn call(&self, partition: PartitionId, command: Command) -> Answer {
+        if let Some(peers) = &self.shared.config.peers
+            && let Some(to) = self.shared.elsewhere.of(partition)
+        {
+            if let Some(answer) = peers.call(to, partition, command.clone()).await {
+                return answer;
+            }
+            self.shared.elsewhere.is_here(partition);
+        }
+        self.shared.call(partition, command).await
+    }
+
+    /// Runs a command that another node forwarded: here, whoever works on the partition.
+    pub async fn call_here(&self, partition: PartitionId, command: Command) -> Answer {
         self.shared.call(partition, command).await
     }
 

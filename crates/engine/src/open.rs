@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stint_store::{NodeId, Store, StoreError};
-use xxhash_rust::xxh3::xxh3_64;
+use stint_store::{Store, StoreError};
 
 use crate::clock::Clock;
 use crate::hub::Hub;
@@ -38,7 +37,7 @@ impl Node {
     ) -> Result<Self, OpenError> {
         let random = Randomness::new(config.seed);
         let myself = Myself {
-            node: NodeId(xxh3_64(config.node.as_bytes())),
+            node: EngineConfig::node_id(&config.node),
             name: config.node.clone(),
             incarnation: random.number(),
             level: config.level,

@@ -1,12 +1,16 @@
 //! A batch that can't be committed: take it back, learn what the store holds, and run its commands again.
 
-use stint_core::{Key, PartitionId};
+use stint_core::event::decode_log;
+use stint_core::{Key, PartitionId, key};
 use stint_store as store;
 
 use super::batch::{InFlight, Open};
 use super::job::{Job, Ran, To};
 use super::{Actor, load};
 use crate::CallError;
+
+/// Log records of other nodes that are published at once.
+const LOG_ROWS: usize = 1_000;
 
 impl Actor {
     /// Another node has written, or the store has lost what was written.
@@ -16,9 +20,12 @@ impl Actor {
         self.recent.clear();
         self.fetched.clear();
         self.shared.tally.conflict();
+        let before = self.head;
         if !self.catch_up().await {
             return self.give_up(jobs);
         }
+        self.shared.elsewhere.conflict(self.id, self.head.committer);
+        self.publish_others(before).await;
         self.floor.raise(self.head.now_ms);
         self.now = self.floor.now(&self.shared.clock);
         self.look_around();
@@ -82,6 +89,7 @@ impl Actor {
             match self.shared.store.changes(id, self.head).await {
                 Ok(store::Changes::Since { rows, head }) => {
                     if let Err(reason) = load::check_level(head.level, self.shared.config.level) {
+                        self.shared.elsewhere.is_at(self.id, head.committer);
                         self.unusable(&reason);
                         return false;
                     }
@@ -100,6 +108,23 @@ impl Actor {
                     return false;
                 }
                 Err(_) => pauses.wait().await,
+            }
+        }
+    }
+
+    /// Says what other nodes' batches did, as far as the log tells: who waits here must hear of it.
+    async fn publish_others(&mut self, before: store::Head) {
+        let range = store::Range {
+            from: key::log(before.version + 1).bytes,
+            to: key::log(self.head.version + 1).bytes,
+            reverse: false,
+            limit: LOG_ROWS,
+        };
+        // Who waits longer than this misses nothing: it reads again when its time is over.
+        let Ok(page) = self.shared.store.range(store::PartitionId(self.id.0), range).await else { return };
+        for (_, log) in page.rows {
+            if let Ok(events) = decode_log(&log) {
+                self.shared.waiters.publish(self.id, &events);
             }
         }
     }

@@ -33,7 +33,10 @@ pub(crate) async fn open(id: PartitionId, shared: &Shared) -> Result<Loaded, Tro
 pub(crate) async fn load(id: PartitionId, shared: &Shared) -> Result<Loaded, Trouble> {
     loop {
         let (mut projection, first, last) = pages(id, shared).await?;
-        check_level(first.level.max(last.level), shared.config.level).map_err(Trouble::Unusable)?;
+        check_level(first.level.max(last.level), shared.config.level).map_err(|reason| {
+            shared.elsewhere.is_at(id, last.committer);
+            Trouble::Unusable(reason)
+        })?;
         if first == last {
             return Ok(Loaded { projection, head: first, new_timeline: false });
         }

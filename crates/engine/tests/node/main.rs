@@ -3,6 +3,7 @@
 mod broken;
 mod claims;
 mod faults;
+mod forwarding;
 mod lanes;
 mod support;
 mod timers;

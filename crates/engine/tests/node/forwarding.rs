@@ -1,0 +1,74 @@
+//! Two nodes on one store: a call goes once to the node that works on its partition.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
+use stint_core::command::Outcome;
+use stint_core::model::State;
+use stint_core::{Command, PartitionId};
+use stint_engine::{CallError, EngineConfig, Node, Peers};
+use stint_store::NodeId;
+
+use crate::support::*;
+
+/// The way from one node to one other.
+#[derive(Debug, Default)]
+struct Wire {
+    to: Mutex<Option<(NodeId, Node)>>,
+    calls: AtomicU64,
+}
+
+impl Peers for Wire {
+    fn call(
+        &self,
+        to: NodeId,
+        partition: PartitionId,
+        command: Command,
+    ) -> BoxFuture<'_, Option<Result<Outcome, CallError>>> {
+        self.calls.fetch_add(1, Relaxed);
+        let node = self.to.lock().unwrap().clone().filter(|(id, _)| *id == to).map(|(_, node)| node);
+        Box::pin(async move { Some(node?.call_here(partition, command).await) })
+    }
+}
+
+async fn pair(level_of_b: u32) -> (Running, Running, Arc<Wire>) {
+    let store = store(false, None);
+    let wire = Arc::new(Wire::default());
+    let a = open(&store.handle(1), "a").await;
+    a.submit(submission(id())).await;
+    *wire.to.lock().unwrap() = Some((EngineConfig::node_id("a"), a.node.clone()));
+    let config = EngineConfig { peers: Some(wire.clone()), level: level_of_b, ..config("b") };
+    let b = try_open(&store.handle(2), config).await.unwrap();
+    (a, b, wire)
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_two_conflicts_the_other_node_is_asked() {
+    let (a, b, wire) = pair(stint_core::LEVEL).await;
+    b.node.opened().await;
+    for _ in 0..5 {
+        a.submit(submission(id())).await;
+        b.show(a.claim(1).await[0].lease.execution).await;
+    }
+    assert!(wire.calls.load(Relaxed) >= 2);
+    let before = b.node.stats().conflicts;
+    let last = id();
+    b.submit(submission(last)).await;
+    assert_eq!(b.node.stats().conflicts, before);
+    // A node that can't be reached is not waited for: the same command runs here.
+    *wire.to.lock().unwrap() = None;
+    assert!(b.submit(submission(last)).await.existed);
+    assert!(b.node.stats().conflicts > before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_too_old_forwards_instead_of_opening() {
+    let (a, b, wire) = pair(stint_core::LEVEL - 1).await;
+    let id = id();
+    while b.try_submit(submission(id)).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert!(wire.calls.load(Relaxed) > 0);
+    assert_eq!(a.show(id).await.execution.state(), State::Ready);
+}
