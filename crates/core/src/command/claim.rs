@@ -164,6 +164,8 @@ pub struct UnlistedLeases {
     pub session: u64,
     /// What it holds.
     pub listed: Vec<LeaseRef>,
+    /// Only leases given before this instant: those given since are on their way.
+    pub before: Millis,
 }
 
 impl UnlistedLeases {
@@ -171,8 +173,9 @@ impl UnlistedLeases {
         let held: Vec<ExecutionId> = context.partition.of_session(self.session).collect();
         for id in held {
             let Some(execution) = context.partition.execution(id).cloned() else { continue };
-            if !self.listed.iter().any(|lease| lease.execution == id && execution.leased_as(lease).is_some())
-            {
+            let is_old = execution.lease.as_deref().is_some_and(|lease| lease.granted_at < self.before);
+            let is_it = |lease: &LeaseRef| lease.execution == id && execution.leased_as(lease).is_some();
+            if is_old && !self.listed.iter().any(is_it) {
                 super::release::give_back(context, execution, None)?;
             }
         }
@@ -361,10 +364,23 @@ mod tests {
         let other = bed.claim_as(|c| c.worker.session = 6).remove(0).lease;
         let mut listed: Vec<LeaseRef> = grants.iter().map(|g| g.lease).take(2).collect();
         listed[1].epoch += 1;
-        bed.run(Command::UnlistedLeases(UnlistedLeases { session: 5, listed })).unwrap();
+        bed.run(Command::UnlistedLeases(UnlistedLeases { session: 5, listed, before: Millis::MAX })).unwrap();
         let states: Vec<_> = grants.iter().map(|g| bed.state(g.lease.execution)).collect();
         assert_eq!(states, [State::Running, State::Ready, State::Ready]);
         assert_eq!(bed.state(other.execution), State::Running);
         assert_eq!(bed.show(grants[2].lease.execution).execution.attempt, 0);
+    }
+
+    #[test]
+    fn leases_given_since_the_worker_listed_its_own_are_not_given_back() {
+        let mut bed = Bed::new();
+        let old = bed.submit(|_| ());
+        let young = bed.submit(|_| ());
+        bed.claim_as(|c| c.worker.session = 5);
+        bed.pass(1);
+        let before = bed.now;
+        bed.claim_as(|c| c.worker.session = 5);
+        bed.run(Command::UnlistedLeases(UnlistedLeases { session: 5, listed: vec![], before })).unwrap();
+        assert_eq!((bed.state(old), bed.state(young)), (State::Ready, State::Running));
     }
 }

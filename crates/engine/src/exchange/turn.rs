@@ -105,8 +105,10 @@ fn start(engine: &Inner, live: &Live, request: &ExchangeRequest, parsed: &Parsed
     if std::mem::replace(&mut talk.fresh, false) {
         let named = parsed.listed.iter().map(|(lease, _)| lease).chain(&parsed.ended).chain(&parsed.stepped);
         let listed: Vec<_> = named.copied().collect();
+        // A partition may serve this session's claim before it comes to this command.
+        let before = engine.node.now();
         for partition in PartitionId::all() {
-            let command = UnlistedLeases { session: live.id, listed: listed.clone() };
+            let command = UnlistedLeases { session: live.id, listed: listed.clone(), before };
             engine.node.post(partition, Command::UnlistedLeases(command));
         }
     }
