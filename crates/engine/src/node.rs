@@ -171,8 +171,7 @@ impl Node {
     ) -> Result<T, CallError> {
         let (reply, answer) = oneshot::channel();
         let look = LookWith { look, seen: None, reply };
-        self.shared.count(partition);
-        self.shared.send(partition, Message::Look(Box::new(look)));
+        self.shared.ask(partition, Message::Look(Box::new(look)));
         answer.await.unwrap_or_else(|_| Err(self.shared.gone()))
     }
 
@@ -326,8 +325,7 @@ impl Shared {
             return Err(CallError::Overloaded);
         }
         let (reply, answer) = oneshot::channel();
-        self.count(partition);
-        self.send(partition, Message::Call(command, reply));
+        self.ask(partition, Message::Call(command, reply));
         answer.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
@@ -349,10 +347,12 @@ impl Shared {
         self.send(peer, Message::Compare(with));
     }
 
-    /// Counts a message that will be answered.
-    fn count(&self, partition: PartitionId) {
-        if let Some(mailbox) = self.mailbox(partition) {
-            mailbox.queued.fetch_add(1, Relaxed);
+    /// Sends a message that will be answered, or dropped at once if nobody is there.
+    fn ask(&self, partition: PartitionId, message: Message) {
+        let Some(mailbox) = self.mailbox(partition) else { return };
+        mailbox.queued.fetch_add(1, Relaxed);
+        if mailbox.sender.send(message).is_err() {
+            mailbox.queued.fetch_sub(1, Relaxed);
         }
     }
 

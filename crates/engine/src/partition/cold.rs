@@ -1,9 +1,11 @@
 //! What a partition knows of cold records without asking the store: what was written lately, and what was just read.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hasher};
 
 use bytes::Bytes;
 use stint_core::{ColdRead, ColdReads, Key, Table, Txn};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Records kept at most.
 const RECORDS_MAX: usize = 4_096;
@@ -11,10 +13,45 @@ const RECORDS_MAX: usize = 4_096;
 /// Bytes of keys and values kept at most.
 const BYTES_MAX: usize = 512 << 10;
 
+/// A map that is only ever looked up, never walked; its hash is quick, and seeded because callers choose step keys.
+type KeyMap<V> = HashMap<Key, V, Seeded>;
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct Seeded(u64);
+
+/// See [`KeyMap`].
+pub(super) struct SeededHasher(u64);
+
+impl BuildHasher for Seeded {
+    type Hasher = SeededHasher;
+
+    fn build_hasher(&self) -> SeededHasher {
+        SeededHasher(self.0)
+    }
+}
+
+impl Hasher for SeededHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    /// Lengths and tables: what follows tells keys apart well enough.
+    fn write_usize(&mut self, number: usize) {
+        self.0 = self.0.wrapping_add(number as u64);
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.0 = self.0.wrapping_add(number as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Cold values as of the committed head, for keys that were written lately, absence included.
-#[derive(Default)]
 pub(super) struct Recent {
-    values: HashMap<Key, (u64, Option<Bytes>)>,
+    values: KeyMap<(u64, Option<Bytes>)>,
     /// Keys in the order they were written; an entry whose number is not the value's is out of date.
     order: VecDeque<(u64, Key)>,
     written: u64,
@@ -22,6 +59,11 @@ pub(super) struct Recent {
 }
 
 impl Recent {
+    /// An empty one, hashing by this seed.
+    pub(super) fn new(seed: u64) -> Self {
+        Self { values: KeyMap::with_hasher(Seeded(seed)), order: VecDeque::new(), written: 0, bytes: 0 }
+    }
+
     /// Takes a committed write.
     pub(super) fn wrote(&mut self, key: &Key, value: &Option<Bytes>) {
         if !is_read_by_key(key) {
@@ -51,12 +93,14 @@ impl Recent {
 
     /// Forgets everything: another node has written.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        self.values.clear();
+        self.order.clear();
+        self.bytes = 0;
     }
 }
 
 /// Values read for commands that wait.
-pub(super) type Fetched = HashMap<Key, Option<Bytes>>;
+pub(super) type Fetched = KeyMap<Option<Bytes>>;
 
 /// Everything known, newest first: the batch in flight, what was just read, what was written lately.
 pub(super) struct Known<'a> {
@@ -103,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_oldest_writes_are_forgotten_first() {
-        let mut recent = Recent::default();
+        let mut recent = Recent::new(7);
         let value = |n: u32| Some(Bytes::copy_from_slice(&n.to_be_bytes()));
         for n in 0..RECORDS_MAX as u32 {
             recent.wrote(&key(n), &value(n));
@@ -119,7 +163,7 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_and_one_key_written_over_and_over_does_not_grow() {
-        let mut recent = Recent::default();
+        let mut recent = Recent::new(7);
         for n in 0..100 {
             recent.wrote(&key(n), &Some(Bytes::from(vec![0; 100 << 10])));
         }
@@ -132,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_is_only_ranged_over_is_not_kept() {
-        let mut recent = Recent::default();
+        let mut recent = Recent::new(7);
         let index = Key { table: Table::Ordered, bytes: Bytes::from_static(b"e1") };
         recent.wrote(&index, &Some(Bytes::new()));
         assert_eq!(recent.get(&index), None);

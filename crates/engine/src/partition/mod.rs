@@ -87,6 +87,8 @@ pub(crate) struct Actor {
     /// What the newest work of a group prefers, until the hub has heard of it.
     preferred: Vec<(Arc<Group>, Vec<String>)>,
     unfilled: Vec<(ClaimId, usize)>,
+    /// Whom the newest work of groups prefers, since the hub last heard of them.
+    prefers: Vec<(Arc<Group>, Vec<String>)>,
     /// Committed batches whose leases are still being read for.
     awaiting: BTreeSet<u64>,
 
@@ -153,7 +155,7 @@ impl Actor {
             settling: None,
             batches: 0,
             suspect: false,
-            recent: Recent::default(),
+            recent: Recent::new(shared.random.number()),
             fetched: Fetched::default(),
             waiting: VecDeque::new(),
             waiting_about: BTreeMap::new(),
@@ -161,6 +163,7 @@ impl Actor {
             asked_groups: Vec::new(),
             preferred: Vec::new(),
             unfilled: Vec::new(),
+            prefers: Vec::new(),
             awaiting: BTreeSet::new(),
             timers: Timers::default(),
             timer: Box::pin(tokio::time::sleep_until(Instant::now())),

@@ -137,3 +137,35 @@ impl Actor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: PartitionId = PartitionId(1);
+    const ID: ExecutionId = ExecutionId([1; 16]);
+
+    #[test]
+    fn a_timer_that_fails_is_tried_again_and_quarantined_after_three_times() {
+        let mut timers = Timers::default();
+        for failure in 1..=3 {
+            let now = failure * 10_000;
+            assert_eq!(timers.fired(HERE, ID, false, now), failure == 3);
+            assert!(timers.is_held(ID, now + AGAIN_MS - 1));
+            assert_eq!(timers.is_held(ID, now + AGAIN_MS), failure == 3);
+        }
+        timers.undone(ID);
+        assert!(timers.is_held(ID, Millis::MAX));
+    }
+
+    #[test]
+    fn a_timer_that_got_forward_or_was_taken_back_is_free_again() {
+        let mut timers = Timers::default();
+        timers.fired(HERE, ID, false, 0);
+        timers.fired(HERE, ID, true, 0);
+        assert!(!timers.is_held(ID, 0));
+        timers.fired(HERE, ID, false, 0);
+        timers.undone(ID);
+        assert!(!timers.is_held(ID, 0));
+    }
+}
