@@ -5,6 +5,7 @@ mod claims;
 mod faults;
 mod forwarding;
 mod lanes;
+mod reads;
 mod support;
 mod timers;
 mod trimming;
