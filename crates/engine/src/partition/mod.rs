@@ -87,8 +87,6 @@ pub(crate) struct Actor {
     /// What the newest work of a group prefers, until the hub has heard of it.
     preferred: Vec<(Arc<Group>, Vec<String>)>,
     unfilled: Vec<(ClaimId, usize)>,
-    /// Whom the newest work of groups prefers, since the hub last heard of them.
-    prefers: Vec<(Arc<Group>, Vec<String>)>,
     /// Committed batches whose leases are still being read for.
     awaiting: BTreeSet<u64>,
 
@@ -163,7 +161,6 @@ impl Actor {
             asked_groups: Vec::new(),
             preferred: Vec::new(),
             unfilled: Vec::new(),
-            prefers: Vec::new(),
             awaiting: BTreeSet::new(),
             timers: Timers::default(),
             timer: Box::pin(tokio::time::sleep_until(Instant::now())),

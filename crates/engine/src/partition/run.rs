@@ -124,12 +124,6 @@ impl Actor {
         if let Command::Submit(submit) = &**command {
             self.note_preferences(submit);
         }
-        if let Command::Submit(submit) = &**command {
-            for item in submit.items.iter().filter(|item| !item.prefer.is_empty()) {
-                let group = self.projection.execution(item.id).map(|execution| execution.group.clone());
-                self.prefers.extend(group.map(|group| (group, item.prefer.clone())));
-            }
-        }
         match to {
             To::Claim(claim, slots) => {
                 let filled = match &answer {
