@@ -59,6 +59,8 @@ pub struct Grant {
     pub attempt: u32,
     /// How long it lasts without renewal.
     pub ttl_ms: Millis,
+    /// When it was given, or last renewed.
+    pub renewed_at: Millis,
     /// Kind, lane, namespace.
     pub group: Arc<Group>,
     /// Its priority.
@@ -148,6 +150,7 @@ fn grant(execution: &Execution) -> Option<Grant> {
         lease: LeaseRef { execution: execution.id, epoch: execution.epoch, token: lease.token },
         attempt: execution.attempt,
         ttl_ms: execution.policy.lease_ttl_ms,
+        renewed_at: lease.renewed_at,
         group: execution.group.clone(),
         priority: execution.priority,
         submitted_at: execution.submitted_at,

@@ -324,7 +324,7 @@ impl Turn<'_> {
         words: Words,
         unread: &[Arc<ExchangeReply>],
     ) -> ExchangeReply {
-        let now = Instant::now();
+        let (now, now_ms) = (Instant::now(), self.engine.node.now());
         let (granted, beyond) = lease::fitting(granted);
         self.engine.give_back(beyond.into_iter().map(|granted| granted.grant.lease));
         let mut talk = self.live.talk();
@@ -332,7 +332,10 @@ impl Turn<'_> {
         repeat(unread, &talk.session, &mut reply);
         for granted in granted {
             let (lease, attempt) = (granted.grant.lease, granted.grant.attempt);
-            talk.session.gave(self.n, lease, lease::duration(granted.grant.ttl_ms), now);
+            // It may have waited here for other leases of this reply.
+            let age = lease::duration((now_ms - granted.grant.renewed_at).max(0));
+            let since = now.checked_sub(age).unwrap_or(now);
+            talk.session.gave(self.n, lease, lease::duration(granted.grant.ttl_ms), since);
             self.engine.waiters.hold(lease, Some(attempt), &self.live.mail);
             reply.leases.push(lease::lease(granted));
         }

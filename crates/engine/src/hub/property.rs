@@ -349,6 +349,7 @@ fn granted(partition: PartitionId, group: usize, number: u64) -> GrantedLease {
         lease,
         attempt: 1,
         ttl_ms: 1,
+        renewed_at: 0,
         group: groups()[group].clone(),
         priority: 0,
         submitted_at: 0,

@@ -25,7 +25,8 @@ pub(crate) enum Trouble {
 pub(crate) async fn open(id: PartitionId, shared: &Shared) -> Result<Loaded, Trouble> {
     let Ok(_permit) = shared.loads.acquire().await else { return Err(Trouble::Ended) };
     let mut loaded = load(id, shared).await?;
-    loaded.new_timeline = shared.replaced && loaded.head != Head::default();
+    // An empty one as well: what it held may be what was lost.
+    loaded.new_timeline = shared.replaced;
     Ok(loaded)
 }
 
