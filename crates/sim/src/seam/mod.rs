@@ -1,0 +1,11 @@
+//! What is replaced: the store's edge, and the wire between clients, workers and nodes.
+
+mod gate;
+mod peers;
+mod store;
+mod wire;
+
+pub(crate) use gate::{Gate, Gated};
+pub(crate) use peers::SeamPeers;
+pub(crate) use store::SeamStore;
+pub(crate) use wire::SeamTransport;

@@ -1,0 +1,267 @@
+//! The store's edge as one node sees it: cut off when the node dies, watched by the checker, and the place of most
+//! planted bugs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use stint_core::{EventKind, event};
+use stint_store::memory::MemoryStore;
+use stint_store::{
+    Batch, Changes, Committed, Counters, Head, META, Page, PartitionId, Range, Room, Store, StoreError,
+    Table, Values, Write,
+};
+
+use crate::invariant::Invariant;
+use crate::node::{Life, is_told, is_too_old};
+use crate::plant::Plant;
+use crate::world::World;
+
+/// See the module.
+pub(crate) struct SeamStore {
+    world: Arc<World>,
+    inner: MemoryStore,
+    life: Life,
+}
+
+impl SeamStore {
+    pub(crate) fn new(world: &Arc<World>, life: Life) -> Self {
+        let inner = world.store.handle(life.node() as u64);
+        Self { world: Arc::clone(world), inner, life }
+    }
+
+    /// A head as this node reads it: of a level that it may be too old for.
+    fn read(&self, partition: PartitionId, head: Head) -> Head {
+        let raised = is_too_old(&self.world, self.life.node(), partition.0) && partition != META;
+        if raised && is_told(&self.world) && head.version > 0 {
+            Head { level: head.level + 1, ..head }
+        } else {
+            head
+        }
+    }
+
+    /// Waits for the call's answer, unless the node is dead by then.
+    async fn alive<T>(&self, call: impl Future<Output = T>) -> T {
+        self.life.check().await;
+        let answer = call.await;
+        self.life.check().await;
+        answer
+    }
+
+    async fn commit_alive(
+        &self,
+        partition: PartitionId,
+        expected: Head,
+        batch: Arc<Batch>,
+    ) -> Result<Committed, StoreError> {
+        let node = self.life.node();
+        if is_too_old(&self.world, node, partition.0) && expected.version > 0 {
+            let what = format!("n{node} committed to partition {}, which it is too old for", partition.0);
+            self.world.check().found(Invariant::Level, what);
+        }
+        let dies = self.life.burns_down();
+        if dies && self.world.dice.chance(300) {
+            self.world.say(format_args!("n{node} dies before a commit to p{}", partition.0));
+            self.life.kill();
+            return std::future::pending().await;
+        }
+        let version = batch.next.version;
+        let what = events(&batch);
+        let answer = self.commit_planted(partition, expected, batch).await;
+        self.world.check().look_at(partition);
+        let short = match &answer {
+            Ok(Committed::Yes(_)) => "yes",
+            Ok(Committed::Conflict(_)) => "conflict",
+            Ok(Committed::Present(_)) => "present",
+            Err(StoreError::Unknown(_)) => "unknown",
+            Err(_) => "error",
+        };
+        self.world.say(format_args!("n{node} commits p{} v{version}: {short}, {what}", partition.0));
+        if dies {
+            self.world.say(format_args!("n{node} dies after a commit to p{}", partition.0));
+            self.life.kill();
+        }
+        self.life.check().await;
+        if let Ok(Committed::Yes(head)) = &answer
+            && partition != META
+        {
+            self.world.check().confirmed(node, partition, head.version);
+        }
+        answer
+    }
+
+    async fn commit_planted(
+        &self,
+        partition: PartitionId,
+        expected: Head,
+        batch: Arc<Batch>,
+    ) -> Result<Committed, StoreError> {
+        let Some(plant) = self.world.plan.plant.filter(|_| partition != META) else {
+            return self.inner.commit(partition, expected, batch).await;
+        };
+        let dice = &self.world.dice;
+        match plant {
+            Plant::ForgetCommit if dice.chance(50) => Ok(Committed::Yes(batch.next)),
+            Plant::EarlyReply if dice.chance(100) && self.inner.head(partition) == expected => {
+                let (inner, late) = (self.inner.clone(), batch.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    let _too_late_to_tell = inner.commit(partition, expected, late).await;
+                });
+                Ok(Committed::Yes(batch.next))
+            }
+            Plant::BlindCommit => self.commit_blindly(partition, expected, batch).await,
+            Plant::Stall if partition.0.is_multiple_of(8) => std::future::pending().await,
+            #[expect(clippy::panic, reason = "the planted bug is a panic")]
+            Plant::Panic if dice.chance(20) => panic!("a planted bug"),
+            _ => {
+                let batch = Arc::new(Batch {
+                    writes: batch
+                        .writes
+                        .iter()
+                        .filter(|write| !self.drops(plant, partition, write))
+                        .cloned()
+                        .collect(),
+                    ..Batch::clone(&batch)
+                });
+                self.inner.commit(partition, expected, batch).await
+            }
+        }
+    }
+
+    /// Whether a planted bug drops this write.
+    fn drops(&self, plant: Plant, partition: PartitionId, write: &Write) -> bool {
+        let is = |table: Table, kind: u8| write.table == table && write.key.first() == Some(&kind);
+        match plant {
+            Plant::DropArchive => is(Table::Cold, b'a') && self.world.dice.chance(100),
+            Plant::KeepLive => is(Table::Live, b'x') && write.value.is_none() && self.world.dice.chance(100),
+            Plant::DropSteps => is(Table::Ordered, b'p') && self.world.dice.chance(300),
+            Plant::DropKeys => is(Table::Cold, b'k'),
+            Plant::DropLive => is(Table::Live, b'x') && write.value.is_some() && self.world.dice.chance(30),
+            Plant::KeepMessages => is(Table::Live, b'o') && write.value.is_none(),
+            Plant::ForgetPause => is(Table::Live, b'l') && partition.0.is_multiple_of(2),
+            Plant::SilentLoss => {
+                is(Table::Ordered, b'g')
+                    && write
+                        .value
+                        .as_ref()
+                        .and_then(|log| event::decode_log(log).ok())
+                        .is_some_and(|events| events.iter().any(|event| event.kind == EventKind::WritesLost))
+            }
+            _ => false,
+        }
+    }
+
+    /// Commits on whatever head there is, as a store that does not compare.
+    async fn commit_blindly(
+        &self,
+        partition: PartitionId,
+        expected: Head,
+        batch: Arc<Batch>,
+    ) -> Result<Committed, StoreError> {
+        let is = self.inner.head(partition);
+        let next = Head { version: is.version + 1, ..batch.next };
+        let blind = Arc::new(Batch { next, ..Batch::clone(&batch) });
+        match self.inner.commit(partition, is, blind).await {
+            // The node goes on believing in its own head; what it expects next is replaced again.
+            Ok(Committed::Yes(_)) => Ok(Committed::Yes(Head { version: expected.version + 1, ..batch.next })),
+            answer => answer,
+        }
+    }
+}
+
+impl Store for SeamStore {
+    fn commit(
+        &self,
+        partition: PartitionId,
+        expected: Head,
+        batch: Arc<Batch>,
+    ) -> BoxFuture<'_, Result<Committed, StoreError>> {
+        Box::pin(async move {
+            self.life.check().await;
+            self.commit_alive(partition, expected, batch).await
+        })
+    }
+
+    fn get(
+        &self,
+        partition: PartitionId,
+        keys: Vec<(Table, Bytes)>,
+    ) -> BoxFuture<'_, Result<Values, StoreError>> {
+        Box::pin(async move {
+            let values = self.alive(self.inner.get(partition, keys)).await?;
+            Ok(Values { head: self.read(partition, values.head), ..values })
+        })
+    }
+
+    fn load(&self, partition: PartitionId, cursor: Option<Bytes>) -> BoxFuture<'_, Result<Page, StoreError>> {
+        Box::pin(async move {
+            let page = self.alive(self.inner.load(partition, cursor)).await?;
+            Ok(Page { head: self.read(partition, page.head), ..page })
+        })
+    }
+
+    fn range(&self, partition: PartitionId, range: Range) -> BoxFuture<'_, Result<Page, StoreError>> {
+        Box::pin(async move {
+            let page = self.alive(self.inner.range(partition, range)).await?;
+            Ok(Page { head: self.read(partition, page.head), ..page })
+        })
+    }
+
+    fn changes(&self, partition: PartitionId, since: Head) -> BoxFuture<'_, Result<Changes, StoreError>> {
+        Box::pin(async move {
+            // Told or not, the store knows its own head.
+            let own = self.inner.head(partition);
+            let since = if self.read(partition, own) == since { own } else { since };
+            Ok(match self.alive(self.inner.changes(partition, since)).await? {
+                Changes::Since { rows, head } => Changes::Since { rows, head: self.read(partition, head) },
+                Changes::TooOld => Changes::TooOld,
+            })
+        })
+    }
+
+    fn clock(&self) -> BoxFuture<'_, Result<i64, StoreError>> {
+        Box::pin(self.alive(self.inner.clock()))
+    }
+
+    fn identity(&self) -> BoxFuture<'_, Result<String, StoreError>> {
+        Box::pin(self.alive(self.inner.identity()))
+    }
+
+    fn exclusive(&self) -> bool {
+        self.inner.exclusive()
+    }
+
+    fn room(&self) -> Room {
+        self.inner.room()
+    }
+
+    fn counters(&self) -> Counters {
+        self.inner.counters()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.alive(self.inner.close()))
+    }
+}
+
+/// What a batch says that happened.
+fn events(batch: &Batch) -> String {
+    let log =
+        batch.writes.iter().find(|write| write.table == Table::Ordered && write.key.first() == Some(&b'g'));
+    let events = log.and_then(|write| event::decode_log(write.value.as_ref()?).ok()).unwrap_or_default();
+    let named = |event: &event::Event| match event.execution {
+        Some(id) => format!("{} {id}", event.kind.name()),
+        None => event.kind.name().to_owned(),
+    };
+    let events: Vec<String> = events.iter().map(named).collect();
+    format!("{} writes, {}", batch.writes.len(), events.join(", "))
+}
+
+impl fmt::Debug for SeamStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SeamStore").field("node", &self.life.node()).finish_non_exhaustive()
+    }
+}
