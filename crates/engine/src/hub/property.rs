@@ -101,6 +101,9 @@ fn filters() -> Vec<Arc<ClaimFilter>> {
     .collect()
 }
 
+/// A piece of work: its group, order and number.
+type Leased = (usize, Millis, u64);
+
 /// The partitions, as far as the hub could know, and the hub.
 #[derive(Default)]
 struct World {
@@ -110,7 +113,7 @@ struct World {
     /// Reservations on their way to a partition.
     sent: Vec<(PartitionId, Reservation)>,
     /// Leases in batches that are not committed.
-    leased: Vec<(PartitionId, ClaimId, Vec<(usize, Millis, u64)>)>,
+    leased: Vec<(PartitionId, ClaimId, Vec<Leased>)>,
     /// Slots outstanding by claim, counted by the partitions.
     outstanding: BTreeMap<ClaimId, usize>,
     claims: BTreeMap<ClaimId, Wanted>,

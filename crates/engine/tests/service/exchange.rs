@@ -175,6 +175,7 @@ async fn a_worker_goes_on_after_the_server_was_started_again() {
     }
     let first = worker.exchange(|request| request.max = 3).await.unwrap();
     let leases: Vec<String> = texts(&first).into_iter().map(str::to_owned).collect();
+    pass(10).await;
     let bed = bed.restart().await;
     worker.engine = bed.engine.clone();
     // One it runs, one it has ended, and one it never heard of.

@@ -1,7 +1,10 @@
 //! The engine as its callers see it, over a store in memory and in virtual time.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test panics")]
+
 mod bed;
 mod cancel;
+mod chaos;
 mod drain;
 mod exchange;
 mod idempotency;
