@@ -120,7 +120,7 @@ async fn a_failure_that_says_so_is_final() {
     let stint = Stint::open().await;
     let working = stint.work(|worker| {
         worker.handler("hopeless", async |_: Context, (): ()| {
-            Err::<(), _>(Failure::new("hopeless", "never").no_retry().details(&[1, 2]))
+            Err::<(), _>(Failure::new("hopeless", "never").no_retry().details([1, 2]))
         })
     });
     let id = stint.submit(Submission::new("hopeless").retry(quick_retry(10))).await;

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         (Some(seed), plants) => one(seed, plants.and_then(|plants| plants.first().copied()), args.quiet),
         (None, None) => many(&args),
         (None, Some(plants)) => {
-            plants.into_iter().map(|plant| hunt(&args, plant)).fold(true, |all, one| all && one)
+            plants.into_iter().filter(|plant| !hunt(&args, *plant)).count() == 0
         }
     };
     if went_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }

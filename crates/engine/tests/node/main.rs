@@ -1,5 +1,7 @@
 //! A node over a store in memory: what is promised while the store works, and while it does not.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test panics")]
+
 mod broken;
 mod claims;
 mod faults;
