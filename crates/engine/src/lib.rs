@@ -1,4 +1,15 @@
-//! Partitions as actors over a store, and what stands between them and the outside.
+//! The engine: 64 partitions as actors over a store, and what stands between them and the outside.
+//!
+//! An [`Engine`] takes requests of the API and answers them. Each becomes a command of `stint-core`, goes to its
+//! partition's mailbox, runs there with whatever else has arrived, and is answered when the batch it ran in is
+//! committed. Nothing leaves before that: no reply, no lease, no event.
+//!
+//! **Never here:** a rule about executions (they are all in `stint-core`), bytes on disk or on a wire (they are the
+//! store's and the server's), real sleeping, or randomness and time that a test can't replace.
+//!
+//! **Where to look next:** `engine.rs` and `edge/` for what a request becomes; `exchange/` for what a worker says and
+//! hears; [`hub`] for how ready work and waiting workers meet; `partition/` for batches, commits and conflicts;
+//! `node.rs` for what the partitions share; `scanner/` for what tidies up behind them.
 
 mod backoff;
 mod clock;
