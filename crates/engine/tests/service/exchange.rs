@@ -280,3 +280,18 @@ async fn many_workers_share_work_and_each_piece_runs_once() {
         assert_eq!((shown.state, shown.attempts.len()), (ExecutionState::Completed, 1));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn work_for_a_parked_worker_is_leased_in_the_batch_that_brings_it() {
+    use stint_store::Store;
+    let bed = Bed::new().await;
+    let mut worker = Worker::new(&bed, "w1");
+    let exchange = park(&mut worker, |request| request.wait_ms = 60_000);
+    pass(1_000).await;
+    let before = bed.store.counters().commits;
+    pass(30_000).await;
+    assert_eq!(bed.store.counters().commits, before, "whoever waits costs the store nothing");
+    bed.submit_work().await;
+    assert_eq!(exchange.await.unwrap().leases.len(), 1);
+    assert_eq!(bed.store.counters().commits, before + 1);
+}
