@@ -45,9 +45,7 @@ fn main() -> ExitCode {
     let went_well = match (args.seed, plants) {
         (Some(seed), plants) => one(seed, plants.and_then(|plants| plants.first().copied()), args.quiet),
         (None, None) => many(&args),
-        (None, Some(plants)) => {
-            plants.into_iter().filter(|plant| !hunt(&args, *plant)).count() == 0
-        }
+        (None, Some(plants)) => plants.into_iter().filter(|plant| !hunt(&args, *plant)).count() == 0,
     };
     if went_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
