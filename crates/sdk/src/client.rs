@@ -263,7 +263,7 @@ impl Client {
     }
 
     pub(crate) async fn post<R: FromReply>(&self, request: Request) -> Result<R, Error> {
-        let keyed = self.sessions.next();
+        let keyed = self.sessions.next(request.commands());
         let reply =
             retry::settle(&*self.transport, &request, Some(&keyed.key), self.deadline, &self.randomness)
                 .await?;

@@ -13,8 +13,8 @@ use crate::{Error, Randomness};
 /// The first wait before sending again; each later one is up to twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 
-/// The longest wait before sending again.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait before sending again: how late a client may notice that its server is back.
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
 /// Waits between sends: exponential with jitter, without an end of its own.
 pub(crate) fn backoff(randomness: &Randomness) -> ExponentialBuilder {

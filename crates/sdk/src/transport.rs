@@ -229,6 +229,14 @@ impl Request {
         matches!(self, Self::Replay(..))
     }
 
+    /// Commands it brings.
+    pub(crate) fn commands(&self) -> usize {
+        match self {
+            Self::SubmitBatch(batch) => batch.executions.len(),
+            _ => 1,
+        }
+    }
+
     /// How long the server may take over it on purpose.
     pub(crate) fn wait_ms(&self) -> u64 {
         match self {
