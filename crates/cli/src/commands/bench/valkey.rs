@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 /// Starts the server and kills it when standard input closes: we dropped it, or are gone ourselves.
-const GUARD: &str = r#""$@" & p=$!; read -r _; kill -9 $p; wait $p"#;
+const GUARD: &str = r#""$@" & p=$!; read -r _; kill -9 $p; wait $p 2>/dev/null"#;
 
 /// How long the server may take to answer.
 const START: Duration = Duration::from_secs(10);
