@@ -10,7 +10,6 @@ use std::time::Duration;
 use stint_engine::{Engine, EngineConfig};
 use tokio::sync::watch;
 
-use crate::plant::Plant;
 use crate::seam::{SeamPeers, SeamStore};
 use crate::world::World;
 
@@ -124,18 +123,16 @@ fn config(world: &Arc<World>, life: &Life, incarnation: u64) -> EngineConfig {
         node: name(node),
         seed: Some(world.plan.seed.wrapping_mul(31).wrapping_add(node as u64 * 1_000 + incarnation)),
         share: true,
+        level: level(world, node),
         peers: Some(SeamPeers::new(world, life.clone())),
         follow_every: Some(FOLLOW),
         ..EngineConfig::default()
     }
 }
 
-/// Partitions whose records are newer than a node knows, where a plan asks for that. In the calm all are of one build.
-pub(crate) fn is_too_old(world: &World, node: usize, partition: u8) -> bool {
-    world.plan.levels && !world.is_calm() && node == 1 && partition % 5 == 3
-}
-
-/// Whether the node is told so.
-pub(crate) fn is_told(world: &World) -> bool {
-    world.plan.plant != Some(Plant::HideLevel)
+/// The level of records and rules that a node knows. Where a plan asks for two, the second node learns the newer one
+/// only in the calm: until then it must leave alone what the first one has begun.
+pub(crate) fn level(world: &World, node: usize) -> u32 {
+    let is_newer = world.plan.levels && (node == 0 || world.is_calm());
+    stint_core::LEVEL + u32::from(is_newer)
 }

@@ -60,8 +60,8 @@ pub fn simulate(plan: Plan, prints: bool) -> Report {
     drop(runtime);
     let mut report = report;
     let at_ms = report.virtual_ms;
-    let late = panics::take().into_iter().map(|what| Finding { invariant: Invariant::NoPanic, at_ms, what });
-    report.findings.extend(late);
+    let panics = panics::take().into_iter().map(|what| Finding { invariant: Invariant::NoPanic, at_ms, what });
+    report.findings.extend(panics);
     report
 }
 
@@ -83,12 +83,19 @@ async fn run(plan: Plan, prints: bool) -> Report {
     }
     scripts.spawn(run_operator(Arc::clone(&world)));
 
-    chaos::rage(Arc::clone(&world)).await;
-    world.calm();
-    come_to_rest(&world, scripts).await;
-    for what in panics::take() {
-        world.check().found(Invariant::NoPanic, what);
+    let over = world.check().over();
+    let story = async {
+        chaos::rage(Arc::clone(&world)).await;
+        world.calm();
+        come_to_rest(&world, scripts).await;
+    };
+    tokio::select! {
+        biased;
+        () = over.notified() => {}
+        () = story => {}
     }
+    // An engine holds its store, which holds the world.
+    (0..World::NODES).for_each(|node| world.stopped(node));
     Report {
         seed: world.plan.seed,
         findings: world.check().findings().to_vec(),
@@ -190,9 +197,6 @@ async fn audit(world: &Arc<World>) {
             continue;
         };
         for partition in PartitionId::all() {
-            if node::is_too_old(world, node, partition.0) {
-                continue;
-            }
             let store = world.store.clone();
             let compare = move |kept: &Partition| {
                 differs(kept, &store.dump(stint_store::PartitionId(partition.0)).live)

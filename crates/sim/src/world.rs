@@ -20,6 +20,9 @@ const BEGINNING_MS: i64 = 1_800_000_000_000;
 /// Commits of a partition that can be lost again.
 const HISTORY: usize = 100;
 
+/// Calls of the store at one virtual instant: beyond, somebody asks without end.
+const SPINS_MAX: u64 = 100_000;
+
 /// See the module.
 pub(crate) struct World {
     pub(crate) plan: Plan,
@@ -32,6 +35,8 @@ pub(crate) struct World {
     nodes: Vec<Mutex<Node>>,
     calm: AtomicBool,
     jobs: AtomicU64,
+    /// Virtual instant, and calls of the store in it.
+    spins: Mutex<(u64, u64)>,
 }
 
 #[derive(Default)]
@@ -57,7 +62,7 @@ impl World {
             load_rows: plan.load_rows,
             identity: "first".to_owned(),
         });
-        let check = Mutex::new(Checker::new(store.clone(), plan.clock_jumps));
+        let check = Mutex::new(Checker::new(store.clone(), &plan));
         Arc::new(Self {
             workers: (0..plan.workers).map(|_| WorkerProcess::default()).collect(),
             plan,
@@ -68,6 +73,7 @@ impl World {
             nodes: (0..Self::NODES).map(|_| Mutex::default()).collect(),
             calm: AtomicBool::new(false),
             jobs: AtomicU64::new(0),
+            spins: Mutex::default(),
         })
     }
 
@@ -104,6 +110,15 @@ impl World {
                 life.kill();
             }
         }
+    }
+
+    /// Counts a call of the store; whether so many came at one instant that time can't go on otherwise.
+    pub(crate) fn spins(&self) -> bool {
+        let now = self.trace.elapsed_ms();
+        let mut spins = self.spins.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, calls) = *spins;
+        *spins = if at == now { (at, calls + 1) } else { (now, 0) };
+        calls > SPINS_MAX
     }
 
     pub(crate) fn next_job(&self) -> u64 {

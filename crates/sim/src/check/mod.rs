@@ -16,13 +16,17 @@ mod seen;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use stint_core::ExecutionId;
 use stint_store::memory::MemoryStore;
 use stint_store::{PARTITIONS, PartitionId};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::invariant::{Finding, Invariant};
+use crate::plan::Plan;
+use crate::plant::Plant;
 pub(crate) use leases::{RunId, Standing};
 use seen::Watched;
 
@@ -34,6 +38,9 @@ pub(crate) struct Checker {
     store: MemoryStore,
     started: Instant,
     findings: Vec<Finding>,
+    /// What ends the run when it is found; nothing named is anything.
+    wanted: &'static [Invariant],
+    over: Arc<Notify>,
     partitions: Vec<Watched>,
     /// Executions that a rollback touched: what was said of them no longer binds.
     tainted: BTreeSet<ExecutionId>,
@@ -52,11 +59,13 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    pub(crate) fn new(store: MemoryStore, clock_jumps: bool) -> Self {
+    pub(crate) fn new(store: MemoryStore, plan: &Plan) -> Self {
         Self {
             store,
             started: Instant::now(),
             findings: Vec::new(),
+            wanted: plan.plant.map_or(&[], Plant::breaks),
+            over: Arc::default(),
             partitions: (0..PARTITIONS).map(|_| Watched::default()).collect(),
             tainted: BTreeSet::new(),
             trimmed: BTreeSet::new(),
@@ -66,7 +75,7 @@ impl Checker {
             steps: steps::Steps::default(),
             lanes: lanes::Lanes::default(),
             losses: losses::Losses::default(),
-            clock_jumps,
+            clock_jumps: plan.clock_jumps,
         }
     }
 
@@ -75,8 +84,16 @@ impl Checker {
         &self.findings
     }
 
+    /// Told when enough was found.
+    pub(crate) fn over(&self) -> Arc<Notify> {
+        Arc::clone(&self.over)
+    }
+
     /// Notes a breach.
     pub(crate) fn found(&mut self, invariant: Invariant, what: impl Into<String>) {
+        if self.wanted.is_empty() || self.wanted.contains(&invariant) {
+            self.over.notify_one();
+        }
         if self.findings.len() < FINDINGS_MAX {
             let at_ms = self.now_ms();
             self.findings.push(Finding { invariant, at_ms, what: what.into() });

@@ -15,7 +15,7 @@ use stint_store::{
 };
 
 use crate::invariant::Invariant;
-use crate::node::{Life, is_told, is_too_old};
+use crate::node::{Life, level};
 use crate::plant::Plant;
 use crate::world::World;
 
@@ -32,22 +32,37 @@ impl SeamStore {
         Self { world: Arc::clone(world), inner, life }
     }
 
-    /// A head as this node reads it: of a level that it may be too old for.
+    /// A head as this node reads it: a planted bug hides that it is of a level that the node is too old for.
     fn read(&self, partition: PartitionId, head: Head) -> Head {
-        let raised = is_too_old(&self.world, self.life.node(), partition.0) && partition != META;
-        if raised && is_told(&self.world) && head.version > 0 {
-            Head { level: head.level + 1, ..head }
-        } else {
-            head
-        }
+        let hides = self.hides_level() && partition != META;
+        if hides { Head { level: head.level.min(level(&self.world, self.life.node())), ..head } } else { head }
+    }
+
+    /// A head as the store knows it, if this node has read it with its level hidden.
+    fn unread(&self, partition: PartitionId, head: Head) -> Head {
+        let is = self.inner.head(partition);
+        if self.read(partition, is) == head { is } else { head }
+    }
+
+    fn hides_level(&self) -> bool {
+        self.world.plan.plant == Some(Plant::HideLevel)
     }
 
     /// Waits for the call's answer, unless the node is dead by then.
     async fn alive<T>(&self, call: impl Future<Output = T>) -> T {
-        self.life.check().await;
+        self.enter().await;
         let answer = call.await;
         self.life.check().await;
         answer
+    }
+
+    /// Goes on while the node is alive, and while time goes on.
+    async fn enter(&self) {
+        self.life.check().await;
+        if self.world.spins() {
+            self.world.check().found(Invariant::Ends, "the store is called without end at one instant");
+            std::future::pending::<()>().await;
+        }
     }
 
     async fn commit_alive(
@@ -57,8 +72,10 @@ impl SeamStore {
         batch: Arc<Batch>,
     ) -> Result<Committed, StoreError> {
         let node = self.life.node();
-        if is_too_old(&self.world, node, partition.0) && expected.version > 0 {
-            let what = format!("n{node} committed to partition {}, which it is too old for", partition.0);
+        let expected = self.unread(partition, expected);
+        let (known, is) = (level(&self.world, node), self.inner.head(partition).level);
+        if is > known && expected.level >= is && partition != META {
+            let what = format!("n{node}, of level {known}, commits to partition {}, of level {is}", partition.0);
             self.world.check().found(Invariant::Level, what);
         }
         let dies = self.life.burns_down();
@@ -139,7 +156,7 @@ impl SeamStore {
             Plant::KeepLive => is(Table::Live, b'x') && write.value.is_none() && self.world.dice.chance(100),
             Plant::DropSteps => is(Table::Ordered, b'p') && self.world.dice.chance(300),
             Plant::DropKeys => is(Table::Cold, b'k'),
-            Plant::DropLive => is(Table::Live, b'x') && write.value.is_some() && self.world.dice.chance(30),
+            Plant::DropLive => write.table == Table::Live && write.value.is_some() && self.world.dice.chance(30),
             Plant::KeepMessages => is(Table::Live, b'o') && write.value.is_none(),
             Plant::ForgetPause => is(Table::Live, b'l') && partition.0.is_multiple_of(2),
             Plant::SilentLoss => {
@@ -180,7 +197,7 @@ impl Store for SeamStore {
         batch: Arc<Batch>,
     ) -> BoxFuture<'_, Result<Committed, StoreError>> {
         Box::pin(async move {
-            self.life.check().await;
+            self.enter().await;
             self.commit_alive(partition, expected, batch).await
         })
     }
@@ -212,9 +229,7 @@ impl Store for SeamStore {
 
     fn changes(&self, partition: PartitionId, since: Head) -> BoxFuture<'_, Result<Changes, StoreError>> {
         Box::pin(async move {
-            // Told or not, the store knows its own head.
-            let own = self.inner.head(partition);
-            let since = if self.read(partition, own) == since { own } else { since };
+            let since = self.unread(partition, since);
             Ok(match self.alive(self.inner.changes(partition, since)).await? {
                 Changes::Since { rows, head } => Changes::Since { rows, head: self.read(partition, head) },
                 Changes::TooOld => Changes::TooOld,
