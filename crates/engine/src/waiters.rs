@@ -3,7 +3,7 @@
 //! Whoever waits registers first and reads second, so nothing that happens in between is missed. Publishing costs a
 //! lock per batch and a look-up per event that somebody could wait for.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stint_core::{Event, EventKind, ExecutionId, LeaseRef, PARTITIONS, PartitionId};
@@ -52,10 +52,10 @@ pub struct Waiters {
 
 #[derive(Default, Debug)]
 struct Shard {
-    ends: HashMap<ExecutionId, Waiting>,
-    holders: HashMap<ExecutionId, Holder>,
+    ends: BTreeMap<ExecutionId, Waiting>,
+    holders: BTreeMap<ExecutionId, Holder>,
     /// Stops that found no holder: of late, and before that.
-    unheard: [HashMap<ExecutionId, Taken>; 2],
+    unheard: [BTreeMap<ExecutionId, Taken>; 2],
 }
 
 #[derive(Default, Debug)]

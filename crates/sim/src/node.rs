@@ -4,11 +4,11 @@
 //! and nothing it says is heard.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use stint_engine::{Engine, EngineConfig};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::seam::{SeamPeers, SeamStore};
 use crate::world::World;
@@ -25,7 +25,9 @@ pub(crate) struct Life(Arc<Inner>);
 
 struct Inner {
     node: usize,
-    dead: watch::Sender<bool>,
+    dead: AtomicBool,
+    /// Wakes in the order of waiting; a watch channel would wake in a random one.
+    died: Notify,
     /// Commits until it dies of one; 0 is never.
     fuse: AtomicU64,
 }
@@ -39,7 +41,12 @@ pub(crate) struct Running {
 
 impl Life {
     fn new(node: usize) -> Self {
-        Self(Arc::new(Inner { node, dead: watch::Sender::new(false), fuse: AtomicU64::new(0) }))
+        Self(Arc::new(Inner {
+            node,
+            dead: AtomicBool::new(false),
+            died: Notify::new(),
+            fuse: AtomicU64::new(0),
+        }))
     }
 
     pub(crate) fn node(&self) -> usize {
@@ -48,7 +55,8 @@ impl Life {
 
     /// Ends it at once.
     pub(crate) fn kill(&self) {
-        self.0.dead.send_replace(true);
+        self.0.dead.store(true, Relaxed);
+        self.0.died.notify_waiters();
     }
 
     /// Ends it at its `n`-th commit from now.
@@ -69,16 +77,18 @@ impl Life {
 
     /// Goes on only while alive: a dead process does nothing more.
     pub(crate) async fn check(&self) {
-        if *self.0.dead.borrow() {
+        if self.0.dead.load(Relaxed) {
             std::future::pending::<()>().await;
         }
     }
 
     /// Ready when it has died.
     pub(crate) async fn died(&self) {
-        let mut dead = self.0.dead.subscribe();
-        // The sender lives as long as this handle.
-        let _ = dead.wait_for(|dead| *dead).await;
+        // Made before the look, so that a death in between is heard of.
+        let died = self.0.died.notified();
+        if !self.0.dead.load(Relaxed) {
+            died.await;
+        }
     }
 }
 

@@ -60,7 +60,8 @@ pub fn simulate(plan: Plan, prints: bool) -> Report {
     drop(runtime);
     let mut report = report;
     let at_ms = report.virtual_ms;
-    let panics = panics::take().into_iter().map(|what| Finding { invariant: Invariant::NoPanic, at_ms, what });
+    let panics =
+        panics::take().into_iter().map(|what| Finding { invariant: Invariant::NoPanic, at_ms, what });
     report.findings.extend(panics);
     report
 }

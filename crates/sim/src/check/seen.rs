@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use stint_core::model::{
-    ArchiveRecord, Execution, HISTORY_MAX, LaneMode, LaneSettings, Policy, Record, State, Transition,
+    ArchiveRecord, Execution, HISTORY_MAX, IdempotencyRecord, LaneMode, LaneSettings, Policy, Record, State,
+    Transition,
 };
 use stint_core::{EventKind, ExecutionId, LeaseToken};
 use stint_store::PartitionId;
@@ -71,7 +72,7 @@ impl Checker {
         let Some(watched) = self.partitions.get_mut(usize::from(partition.0)) else { return };
         let before = std::mem::replace(&mut watched.dump, dump.clone());
         watched.lost_at_ms = Some(now);
-        for id in changed(&before, &dump) {
+        for id in touched(&before, &dump) {
             self.tainted.insert(id);
             match decode(id, &dump) {
                 Ok(Some((execution, _))) => {
@@ -283,6 +284,28 @@ fn changed(before: &Dump, after: &Dump) -> BTreeSet<ExecutionId> {
     let live = differ(b'x', &before.live, &after.live);
     let archived = differ(b'a', &before.cold, &after.cold);
     live.into_iter().chain(archived).collect()
+}
+
+/// Executions of which any record differs: journaled steps and keys as well.
+fn touched(before: &Dump, after: &Dump) -> BTreeSet<ExecutionId> {
+    let mut touched = changed(before, after);
+    for (a, b) in [(before, after), (after, before)] {
+        for (table, other) in [(&a.cold, &b.cold), (&a.ordered, &b.ordered)] {
+            let differing = table.iter().filter(|(key, value)| other.get(*key) != Some(*value));
+            touched.extend(differing.filter_map(|(key, value)| about(key, value)));
+        }
+    }
+    touched
+}
+
+/// The execution that a cold or ordered record is about.
+fn about(key: &Bytes, value: &Bytes) -> Option<ExecutionId> {
+    let id = |bytes: &[u8]| bytes.try_into().ok().map(ExecutionId);
+    match key.first()? {
+        b's' | b'i' | b'u' | b't' | b'p' => id(key.get(1..17)?),
+        b'k' => minicbor::decode::<IdempotencyRecord>(value).ok().map(|record| ExecutionId(record.execution)),
+        _ => None,
+    }
 }
 
 /// An execution as a partition holds it, and whether it is open.

@@ -35,7 +35,11 @@ impl SeamStore {
     /// A head as this node reads it: a planted bug hides that it is of a level that the node is too old for.
     fn read(&self, partition: PartitionId, head: Head) -> Head {
         let hides = self.hides_level() && partition != META;
-        if hides { Head { level: head.level.min(level(&self.world, self.life.node())), ..head } } else { head }
+        if hides {
+            Head { level: head.level.min(level(&self.world, self.life.node())), ..head }
+        } else {
+            head
+        }
     }
 
     /// A head as the store knows it, if this node has read it with its level hidden.
@@ -75,7 +79,8 @@ impl SeamStore {
         let expected = self.unread(partition, expected);
         let (known, is) = (level(&self.world, node), self.inner.head(partition).level);
         if is > known && expected.level >= is && partition != META {
-            let what = format!("n{node}, of level {known}, commits to partition {}, of level {is}", partition.0);
+            let what =
+                format!("n{node}, of level {known}, commits to partition {}, of level {is}", partition.0);
             self.world.check().found(Invariant::Level, what);
         }
         let dies = self.life.burns_down();
@@ -156,7 +161,9 @@ impl SeamStore {
             Plant::KeepLive => is(Table::Live, b'x') && write.value.is_none() && self.world.dice.chance(100),
             Plant::DropSteps => is(Table::Ordered, b'p') && self.world.dice.chance(300),
             Plant::DropKeys => is(Table::Cold, b'k'),
-            Plant::DropLive => write.table == Table::Live && write.value.is_some() && self.world.dice.chance(30),
+            Plant::DropLive => {
+                write.table == Table::Live && write.value.is_some() && self.world.dice.chance(30)
+            }
             Plant::KeepMessages => is(Table::Live, b'o') && write.value.is_none(),
             Plant::ForgetPause => is(Table::Live, b'l') && partition.0.is_multiple_of(2),
             Plant::SilentLoss => {
