@@ -14,6 +14,7 @@ use stint_engine::{EngineConfig, Node, Waiters, WeakNode};
 use stint_store::Store;
 use stint_store::embedded::{EmbeddedConfig, EmbeddedStore};
 use stint_store::memory::{MemoryConfig, MemoryStore};
+use tokio::sync::Semaphore;
 
 /// Leases of one claim.
 const LEASES: usize = 32;
@@ -81,11 +82,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let submitted = Arc::new(AtomicU64::new(0));
     let completed = Arc::new(AtomicU64::new(0));
     let partitions = (in_flight / 32).max(1);
+    let slots = Arc::new(Semaphore::new(in_flight as usize));
     let mut running = Vec::new();
     for _ in 0..in_flight {
-        let (node, submitted) = (node.clone(), submitted.clone());
+        let (node, submitted, slots) = (node.clone(), submitted.clone(), slots.clone());
         running.push(tokio::spawn(async move {
-            while submitted.fetch_add(1, Relaxed) < tasks {
+            while submitted.fetch_add(1, Relaxed) < tasks
+                && let Ok(slot) = slots.acquire().await
+            {
+                // Given back when the task is completed.
+                slot.forget();
                 let random = node.random();
                 let partition = PartitionId((random % u128::from(partitions)) as u8);
                 let id = ExecutionId::fresh(node.now(), partition, random);
@@ -97,7 +103,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }));
     }
     for _ in 0..in_flight.div_ceil(LEASES as u64) {
-        let (node, hub, completed) = (node.clone(), hub.clone(), completed.clone());
+        let (node, hub, completed, slots) = (node.clone(), hub.clone(), completed.clone(), slots.clone());
         running.push(tokio::spawn(async move {
             let filter = Arc::new(filter());
             while completed.load(Relaxed) < tasks {
@@ -107,16 +113,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let watch = parked.watch();
                 _ = tokio::time::timeout(std::time::Duration::from_millis(200), watch.answerable()).await;
                 let leases = parked.settle().await;
-                let completions = leases.iter().map(|lease| {
+                for lease in leases {
                     let lease = lease.grant.lease;
-                    let output = Payload { bytes: vec![b'2'; 20].into(), content_type: None };
-                    node.call(lease.execution.partition(), Command::Complete(Complete { lease, output }))
-                });
-                for ended in futures_util::future::join_all(completions).await {
-                    match ended {
-                        Ok(Outcome::Ended(_)) => _ = completed.fetch_add(1, Relaxed),
-                        other => eprintln!("complete: {other:?}"),
-                    }
+                    let (node, completed, slots) = (node.clone(), completed.clone(), slots.clone());
+                    tokio::spawn(async move {
+                        let output = Payload { bytes: vec![b'2'; 20].into(), content_type: None };
+                        let complete = Command::Complete(Complete { lease, output });
+                        match node.call(lease.execution.partition(), complete).await {
+                            Ok(Outcome::Ended(_)) => _ = completed.fetch_add(1, Relaxed),
+                            other => eprintln!("complete: {other:?}"),
+                        }
+                        slots.add_permits(1);
+                    });
                 }
             }
         }));

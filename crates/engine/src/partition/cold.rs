@@ -8,10 +8,10 @@ use stint_core::{ColdRead, ColdReads, Key, Table, Txn};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Records kept at most.
-const RECORDS_MAX: usize = 4_096;
+const RECORDS_MAX: usize = 2_048;
 
 /// Bytes of keys and values kept at most.
-const BYTES_MAX: usize = 512 << 10;
+const BYTES_MAX: usize = 256 << 10;
 
 /// A map that is only ever looked up, never walked; its hash is quick, and seeded because callers choose step keys.
 type KeyMap<V> = HashMap<Key, V, Seeded>;
