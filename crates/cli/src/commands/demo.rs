@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::exit::Failed;
-use crate::signals;
+use crate::signals::Interrupts;
 
 pub(crate) use worker::{WorkerArgs, run_worker};
 
@@ -34,13 +34,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let folder = folder.canonicalize().with_context(|| format!("{} can't be read", folder.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
+        let mut interrupts = Interrupts::listen()?;
         // Whichever way this ends, dropping the run kills its children.
         tokio::select! {
             biased;
-            signalled = signals::interrupted() => {
-                signalled?;
-                Err(Failed::Interrupted.into())
-            }
+            () = interrupts.heard() => Err(Failed::Interrupted.into()),
             ended = run::run(&folder) => ended,
         }
     });

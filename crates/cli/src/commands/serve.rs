@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use stint_engine::{Engine, EngineConfig};
 use stint_server::{Server, ServerConfig};
-use tracing::{info, warn};
+use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 use crate::exit::Failed;
-use crate::signals;
+use crate::signals::{self, Interrupts};
 use crate::store::{StoreArgs, StoreUrl};
 
 /// What to serve and where.
@@ -49,14 +49,26 @@ pub(crate) fn run(args: Args) -> Result<()> {
 }
 
 async fn serve(args: Args) -> Result<()> {
-    let store = args.store.open(&args.how).await?;
+    // From here on, so that a server that is told to stop while it opens its store ends in good order too.
+    let mut interrupts = Interrupts::listen()?;
     let mut config = EngineConfig::default();
     if let Some(name) = args.node_name {
         config.node = name;
     }
-    let engine = Engine::open(store.clone(), config).await.map_err(|error| {
-        anyhow::Error::from(Failed::Store { code: error.code(), reason: error.to_string() })
-    })?;
+    let opening = async {
+        let store = args.store.open(&args.how).await?;
+        let opened = Engine::open(store.clone(), config).await;
+        let engine = opened.map_err(|error| Failed::Store { code: error.code(), reason: error.to_string() })?;
+        anyhow::Ok((store, engine))
+    };
+    let (store, engine) = tokio::select! {
+        biased;
+        () = interrupts.heard() => {
+            info!("stopped before the store was open");
+            return Ok(());
+        }
+        opened = opening => opened?,
+    };
     let server = Server::bind(engine.clone(), ServerConfig::new(args.listen)).await?;
     let line = format!("stint listening on http://{}", server.address());
     writeln!(std::io::stdout(), "{line}").context("cannot say the address on standard output")?;
@@ -73,11 +85,7 @@ async fn serve(args: Args) -> Result<()> {
             };
             tokio::select! {
                 biased;
-                signalled = signals::interrupted() => {
-                    if let Err(error) = signalled {
-                        warn!(%error, "signals do not work, stopping");
-                    }
-                }
+                () = interrupts.heard() => {}
                 () = parent => {}
             }
         })

@@ -10,7 +10,7 @@ use stint::{Client, Worker};
 
 use super::work::{self, Input, KIND};
 use crate::commands::connection::block_on;
-use crate::signals;
+use crate::signals::{self, Interrupts};
 
 /// Files counted at the same time by one process.
 const SLOTS: usize = 4;
@@ -45,6 +45,7 @@ pub(crate) fn run_worker(args: WorkerArgs) -> Result<()> {
                 }
             })
             .build()?;
+        let mut interrupts = Interrupts::listen()?;
         say("ready");
         let with_parent = args.with_parent;
         worker
@@ -52,8 +53,7 @@ pub(crate) fn run_worker(args: WorkerArgs) -> Result<()> {
                 if with_parent {
                     signals::parent_gone().await;
                 } else {
-                    // Without a signal handler the signal itself ends the process.
-                    let _ = signals::interrupted().await;
+                    interrupts.heard().await;
                 }
             })
             .await?;
