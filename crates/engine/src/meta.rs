@@ -12,6 +12,7 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use stint_core::Millis;
 use stint_store::{Batch, Committed, Head, META, NodeId, Store, StoreError, Table, Write};
+use tokio::time::Instant;
 
 use crate::OpenError;
 use crate::backoff::pauses;
@@ -20,6 +21,9 @@ use crate::random::Randomness;
 
 /// A heartbeat this often.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// Heartbeats read the store's clock anew after this time.
+const READ_CLOCK: Duration = Duration::from_secs(9);
 
 /// A heartbeat younger than this is a live node's.
 const FRESH_MS: Millis = 6_000;
@@ -117,23 +121,36 @@ pub(crate) async fn enter(
 /// Says every two seconds that this node lives, where others could serve the store as well.
 pub(crate) async fn keep_alive(shared: Arc<Shared>) {
     let mut head = None;
+    let mut read: Option<(Millis, Instant)> = None;
     loop {
         tokio::select! {
             biased;
             () = shared.end() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
-        if let Err(error) = beat(&shared, &mut head).await {
+        if let Err(error) = beat(&shared, &mut head, &mut read).await {
             tracing::warn!(%error, "no heartbeat: the store does not answer");
-            head = None;
+            (head, read) = (None, None);
         }
     }
 }
 
-async fn beat(shared: &Shared, head: &mut Option<Head>) -> Result<(), StoreError> {
+/// One heartbeat: a single commit, with the store's clock as it was read lately and has gone on since.
+async fn beat(
+    shared: &Shared,
+    head: &mut Option<Head>,
+    read: &mut Option<(Millis, Instant)>,
+) -> Result<(), StoreError> {
     let myself = &shared.myself;
-    let store_ms = shared.store.clock().await?;
-    shared.clock.observe(store_ms);
+    let store_ms = match *read {
+        Some((ms, at)) if at.elapsed() < READ_CLOCK => ms.saturating_add(at.elapsed().as_millis() as Millis),
+        _ => {
+            let ms = shared.store.clock().await?;
+            shared.clock.observe(ms);
+            *read = Some((ms, Instant::now()));
+            ms
+        }
+    };
     let expected = match *head {
         Some(head) => head,
         None => shared.store.get(META, Vec::new()).await?.head,
