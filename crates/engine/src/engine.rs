@@ -104,7 +104,8 @@ impl Engine {
             let detail = format!("{partitions} of {PARTITIONS} partitions are open");
             return Err(Problem::new(Code::StoreUnavailable, detail));
         }
-        Ok(ReadyReply { status: "ready".to_owned(), node: self.0.name.clone(), partitions })
+        let version = Some(env!("CARGO_PKG_VERSION").to_owned());
+        Ok(ReadyReply { status: "ready".to_owned(), node: self.0.name.clone(), partitions, version })
     }
 
     /// Resolves when all partitions are served.

@@ -169,6 +169,13 @@ impl Submission {
     }
 }
 
+impl From<SubmitRequest> for Submission {
+    /// A request that was read from somewhere, as it is.
+    fn from(request: SubmitRequest) -> Self {
+        Self { request, unwritable: None }
+    }
+}
+
 pub(crate) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
