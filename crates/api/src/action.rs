@@ -7,6 +7,7 @@ use crate::{ExecutionState, PRIORITY_MAX, PRIORITY_MIN, Problem, REASON_BYTES, c
 
 /// `POST executions/{id}/cancel`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct CancelRequest {
     /// Why, for the worker and for people.
@@ -22,6 +23,7 @@ pub struct CancelRequest {
 
 /// `POST executions/{id}/replay`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct ReplayRequest {
     /// Drops this step and all later ones from the journal. Absent keeps the whole journal.
@@ -34,6 +36,7 @@ pub struct ReplayRequest {
 
 /// `POST executions/{id}/priority`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct PriorityRequest {
     /// -100 to 100, higher first.
@@ -45,6 +48,7 @@ pub struct PriorityRequest {
 
 /// `POST executions/{id}/pause`, `resume` and `revoke`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct ActionRequest {
     /// Whose execution.
@@ -54,6 +58,7 @@ pub struct ActionRequest {
 
 /// What the execution is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActionReply {
     /// Its id.
     pub id: String,

@@ -7,6 +7,7 @@ use crate::{BATCH_EXECUTIONS, Limits, Problem, SubmitReply, SubmitRequest, check
 
 /// Up to 1,000 submissions. One that can't be read or is out of bounds refuses them all.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct BatchRequest {
     /// The submissions.
@@ -18,6 +19,7 @@ pub struct BatchRequest {
 
 /// One result per submission, in the same order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchReply {
     /// The results.
     pub results: Vec<BatchResult>,
@@ -25,6 +27,7 @@ pub struct BatchReply {
 
 /// What became of one submission of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum BatchResult {
     /// It is there.

@@ -13,6 +13,7 @@ use crate::{
 
 /// What a worker says. Answered as soon as there is anything to say, at the latest after `wait_ms`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct ExchangeRequest {
     /// Who speaks.
@@ -46,6 +47,7 @@ pub struct ExchangeRequest {
 
 /// A lease the worker holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct ExchangeLease {
     /// The lease.
@@ -67,6 +69,7 @@ pub struct ExchangeResult {
 
 /// A step: without `output` it is begun, with `output` (`null` included) its result is recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct ExchangeStep {
     /// The lease.
@@ -80,6 +83,7 @@ pub struct ExchangeStep {
 
 /// What the worker hears.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExchangeReply {
     /// The number of the exchange this answers.
     pub n: u64,
@@ -118,6 +122,7 @@ pub enum Answer {
 
 /// Asks a worker to stop an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExchangeStop {
     /// The lease.
     pub lease: String,
@@ -159,15 +164,7 @@ impl ExchangeRequest {
 
 impl<'de> Deserialize<'de> for ExchangeResult {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Wire {
-            lease: String,
-            complete: Option<CompleteRequest>,
-            fail: Option<FailRequest>,
-            release: Option<ReleaseRequest>,
-        }
-        let wire = Wire::deserialize(ObjectOnly(deserializer))?;
+        let wire = ExchangeResultForm::deserialize(ObjectOnly(deserializer))?;
         let outcome = match (wire.complete, wire.fail, wire.release) {
             (Some(complete), None, None) => Outcome::Complete(complete),
             (None, Some(fail), None) => Outcome::Fail(fail),
@@ -204,21 +201,7 @@ impl Serialize for ExchangeAnswer {
 
 impl<'de> Deserialize<'de> for ExchangeAnswer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Wire {
-            lease: String,
-            key: Option<String>,
-            state: Option<ExecutionState>,
-            run_at: Option<Instant>,
-            #[serde(default)]
-            run: bool,
-            #[serde(default)]
-            unknown: bool,
-            #[serde(default, deserialize_with = "present")]
-            result: Option<Payload>,
-            error: Option<Problem>,
-        }
-        let wire = Wire::deserialize(deserializer)?;
+        let wire = ExchangeAnswerForm::deserialize(deserializer)?;
         let answer = match (wire.error, wire.state, wire.result) {
             (Some(problem), _, _) => Answer::Refused(problem),
             (None, Some(state), _) => Answer::Done(EndReply { state, run_at: wire.run_at }),
@@ -229,4 +212,44 @@ impl<'de> Deserialize<'de> for ExchangeAnswer {
         };
         Ok(Self { lease: wire.lease, key: wire.key, answer })
     }
+}
+
+/// The lease, and exactly one of its ends.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(crate) struct ExchangeResultForm {
+    /// The lease.
+    lease: String,
+    /// It ended with an output.
+    complete: Option<CompleteRequest>,
+    /// It ended with an error.
+    fail: Option<FailRequest>,
+    /// It is given back unused.
+    release: Option<ReleaseRequest>,
+}
+
+/// The answer to a result (`key` absent) or a step (`key` present).
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(crate) struct ExchangeAnswerForm {
+    /// The lease.
+    lease: String,
+    /// The step's key.
+    key: Option<String>,
+    /// The end or the result is recorded: what the execution is now.
+    state: Option<ExecutionState>,
+    /// When the next attempt is due, if there is one.
+    run_at: Option<Instant>,
+    /// Run the step, then record its result.
+    #[serde(default)]
+    run: bool,
+    /// An earlier attempt began the step and never said how it ended.
+    #[serde(default)]
+    unknown: bool,
+    /// The step has been run; this is its result.
+    #[serde(default, deserialize_with = "present")]
+    result: Option<Payload>,
+    /// It was refused.
+    error: Option<Problem>,
 }

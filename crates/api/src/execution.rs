@@ -9,6 +9,7 @@ use crate::{ExecutionState, Failure, Instant, Payload, Progress};
 
 /// Everything about an execution but its input and output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Execution {
     /// Its id.
     pub id: String,
@@ -68,6 +69,7 @@ pub struct Execution {
 
 /// One try.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AttemptView {
     /// Its number, from 1.
     pub attempt: u32,
@@ -86,6 +88,7 @@ pub struct AttemptView {
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AttemptOutcome {
@@ -107,6 +110,7 @@ pub enum AttemptOutcome {
 
 /// `GET executions/{id}/result`. A state that is not terminal means that the wait was over first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResultReply {
     /// What it is doing.
     pub state: ExecutionState,

@@ -8,6 +8,7 @@ use crate::{ERROR_DETAILS_BYTES, ERROR_MESSAGE_BYTES, ERROR_TYPE_BYTES, Problem,
 
 /// An error of the work itself, as a worker reports it or as the engine names a time-out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct Failure {
     /// What `non_retryable` and filters go by.
@@ -17,6 +18,7 @@ pub struct Failure {
     pub message: String,
     /// Any JSON, for whoever knows the type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub details: Option<Box<RawValue>>,
 }
 

@@ -9,6 +9,7 @@ use crate::{FAIRNESS_KEY_BYTES, LANE_WEIGHTS, Problem, WEIGHT_MAX, check};
 
 /// `PUT lanes/{name}`: replaces the lane's settings. What is absent has core's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct LaneSettings {
     /// Shares by fairness key; a key that is not named has weight 1.
@@ -27,6 +28,7 @@ pub struct LaneSettings {
 
 /// `POST lanes/{name}/pause`, `resume` and `drain`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct LaneRequest {
     /// Whose lane.
@@ -36,6 +38,7 @@ pub struct LaneRequest {
 
 /// A lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Lane {
     /// Its name.
     pub name: String,
@@ -66,6 +69,7 @@ pub struct Lane {
 
 /// A change of a lane. It is answered when all partitions know it, or with 202 and those that don't yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LaneReply {
     /// The lane as it is now.
     pub lane: Lane,

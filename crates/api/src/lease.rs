@@ -10,6 +10,7 @@ use crate::{CLAIM_LEASES, Instant, Payload, Problem, Progress, StepEntry, Worker
 
 /// Asks for work.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct LeaseRequest {
     /// Who asks.
@@ -32,6 +33,7 @@ pub struct LeaseRequest {
 
 /// What the worker got.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LeaseReply {
     /// The leases, best first; none if nothing came up in time.
     pub leases: Vec<Lease>,
@@ -39,6 +41,7 @@ pub struct LeaseReply {
 
 /// A worker's hold on an attempt, with all it needs to run it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Lease {
     /// Opaque: names execution and epoch and proves the right to speak for it. A secret.
     pub lease: String,
@@ -55,6 +58,7 @@ pub struct Lease {
 
 /// An execution, as its worker sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LeasedExecution {
     /// Its id.
     pub id: String,
@@ -86,6 +90,7 @@ pub struct LeasedExecution {
 
 /// Keeps a lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct HeartbeatRequest {
     /// How far the attempt has come.
@@ -98,6 +103,7 @@ pub struct HeartbeatRequest {
 
 /// The lease lives on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeartbeatReply {
     /// For this long, from when the heartbeat was sent.
     pub ttl_ms: u64,
@@ -108,6 +114,7 @@ pub struct HeartbeatReply {
 
 /// Asks a worker to stop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Stop {
     /// Why.
     pub reason: String,

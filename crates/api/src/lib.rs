@@ -24,6 +24,8 @@ mod lane;
 mod lease;
 mod limits;
 mod object;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod outcome;
 mod payload;
 mod problem;

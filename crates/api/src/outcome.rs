@@ -7,6 +7,7 @@ use crate::{ExecutionState, Failure, Instant, Limits, Payload, Problem, check};
 
 /// `POST leases/{lease}/complete`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct CompleteRequest {
     /// What the execution gives; absent is `null`.
@@ -19,6 +20,7 @@ pub struct CompleteRequest {
 
 /// `POST leases/{lease}/fail`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct FailRequest {
     /// What went wrong.
@@ -36,6 +38,7 @@ pub struct FailRequest {
 
 /// `POST leases/{lease}/release`: gives the lease back unused, without costing an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct ReleaseRequest {
     /// Whose execution; another than the lease's is `not_found`.
@@ -45,6 +48,7 @@ pub struct ReleaseRequest {
 
 /// What the execution is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EndReply {
     /// Its state.
     pub state: ExecutionState,

@@ -7,6 +7,7 @@ use crate::{PROGRESS_MESSAGE_BYTES, Problem, check};
 
 /// Progress of an attempt. Each report replaces the one before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct Progress {
     /// 0 to 100.

@@ -9,6 +9,7 @@ use crate::{
 
 /// A retry policy. What is absent has core's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct Retry {
     /// Attempts in all, the first included.
@@ -24,6 +25,7 @@ pub struct Retry {
 
 /// The wait before the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct Backoff {
     /// Whether it grows.
@@ -43,6 +45,7 @@ pub struct Backoff {
 
 /// Whether the wait grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BackoffKind {
     /// Always the same.

@@ -9,6 +9,7 @@ use crate::{Limits, Payload, Problem, check};
 
 /// `POST leases/{lease}/steps`: asks whether to run a step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct StepRequest {
     /// The step's key: the same in every attempt, and what side effects are made idempotent by.
@@ -32,6 +33,7 @@ pub enum StepReply {
 
 /// `POST leases/{lease}/steps/{key}/result`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct StepResultRequest {
     /// What the step gave; absent is `null`.
@@ -45,6 +47,7 @@ pub struct StepResultRequest {
 /// A step in the journal a lease carries. With neither result nor `unknown` the result was too large to
 /// carry: ask for the step to get it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StepEntry {
     /// The step's key.
     pub key: String,
@@ -90,20 +93,26 @@ impl Serialize for StepReply {
 
 impl<'de> Deserialize<'de> for StepReply {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Wire {
-            #[serde(default)]
-            run: bool,
-            #[serde(default)]
-            unknown: bool,
-            #[serde(default, deserialize_with = "present")]
-            result: Option<Payload>,
-        }
-        match Wire::deserialize(deserializer)? {
-            Wire { run: true, .. } => Ok(Self::Run),
-            Wire { unknown: true, .. } => Ok(Self::Unknown),
-            Wire { result: Some(result), .. } => Ok(Self::Result(result)),
+        match StepReplyForm::deserialize(deserializer)? {
+            StepReplyForm { run: true, .. } => Ok(Self::Run),
+            StepReplyForm { unknown: true, .. } => Ok(Self::Unknown),
+            StepReplyForm { result: Some(result), .. } => Ok(Self::Result(result)),
             _ => Err(D::Error::custom("expected one of `run`, `unknown`, `result`")),
         }
     }
+}
+
+/// Exactly one of these.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(crate) struct StepReplyForm {
+    /// Run it, then record its result.
+    #[serde(default)]
+    run: bool,
+    /// An earlier attempt began it and never said how it ended: reconcile, or run it again under the same key.
+    #[serde(default)]
+    unknown: bool,
+    /// It has been run; this is its result.
+    #[serde(default, deserialize_with = "present")]
+    result: Option<Payload>,
 }

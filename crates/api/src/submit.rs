@@ -14,6 +14,7 @@ use crate::{
 
 /// A piece of work to be run to an end. What is absent has core's default.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct SubmitRequest {
     /// Which handler runs it.
@@ -77,14 +78,17 @@ pub struct SubmitRequest {
     pub traceparent: Option<String>,
     /// Not available yet: anything here is refused as such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub budgets: Option<Box<RawValue>>,
     /// Not available yet: anything here is refused as such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub limits: Option<Box<RawValue>>,
 }
 
 /// The execution that was made, or that the key already named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SubmitReply {
     /// Its id.
     pub id: String,

@@ -6,6 +6,7 @@ use crate::{ExecutionState, Instant};
 
 /// What an execution waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WhyReply {
     /// What it is doing.
     pub state: ExecutionState,
@@ -18,6 +19,7 @@ pub struct WhyReply {
 
 /// One thing that stands in an execution's way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Waiting {
     /// What kind of thing, for programs.
     pub reason: String,

@@ -7,6 +7,7 @@ use crate::{CAPABILITIES, CLAIM_NAMES, Instant, NAME_CHARS, Problem, check};
 
 /// A worker, as a plain claim names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct WorkerRef {
     /// Its name, which attempts are shown under.
@@ -21,6 +22,7 @@ pub struct WorkerRef {
 
 /// A worker, as an exchange names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct SessionWorker {
     /// Its name, which attempts are shown under.
@@ -37,6 +39,7 @@ pub struct SessionWorker {
 
 /// A worker that was seen lately.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkerInfo {
     /// Its name.
     pub name: String,
@@ -63,6 +66,7 @@ pub struct WorkerInfo {
 
 /// `GET workers`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkersReply {
     /// Those seen lately.
     pub workers: Vec<WorkerInfo>,
