@@ -15,7 +15,7 @@
 //! | cold | `t` id, attempt | an attempt that was not the last |
 //! | cold | `k` hash of namespace and key | an idempotency key |
 //! | ordered | `p` id, step key | a journaled step |
-//! | ordered | `e` end, id | ended executions by time |
+//! | ordered | `e` end, id | ended executions by time, each with a [`Mark`](crate::find::Mark) |
 //! | ordered | `f` trim time, id | those with a retention of their own |
 //! | ordered | `y` trim time, hash | idempotency keys that outlived their execution |
 //! | ordered | `t` hash of namespace and tag, submission, id | executions by tag |
@@ -151,6 +151,10 @@ pub fn steps(id: ExecutionId) -> Key {
 pub fn ended(at: i64, id: ExecutionId) -> Key {
     key(Table::Ordered, b'e', &[&at.to_be_bytes(), &id.0])
 }
+/// End and id of a key of [`ended`].
+pub fn read_ended(key: &[u8]) -> Option<(i64, ExecutionId)> {
+    place(key.strip_prefix(b"e")?)
+}
 /// An ended execution by its own trim time.
 pub fn trim(at: i64, id: ExecutionId) -> Key {
     key(Table::Ordered, b'f', &[&at.to_be_bytes(), &id.0])
@@ -167,7 +171,16 @@ pub fn tag_hash(namespace: &str, tag: &str, value: &str) -> NameHash {
 pub fn tag(hash: NameHash, submitted_at: i64, id: ExecutionId) -> Key {
     key(Table::Ordered, b't', &[&hash, &submitted_at.to_be_bytes(), &id.0])
 }
+/// Submission and id of a key of [`tag`].
+pub fn read_tag(key: &[u8]) -> Option<(i64, ExecutionId)> {
+    place(key.strip_prefix(b"t")?.get(16..)?)
+}
 /// A batch's events.
 pub fn log(version: u64) -> Key {
     key(Table::Ordered, b'g', &[&version.to_be_bytes()])
+}
+
+fn place(bytes: &[u8]) -> Option<(i64, ExecutionId)> {
+    let (at, id) = bytes.split_first_chunk::<8>()?;
+    Some((i64::from_be_bytes(*at), ExecutionId(id.try_into().ok()?)))
 }

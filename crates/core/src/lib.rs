@@ -23,6 +23,7 @@
 
 pub mod command;
 pub mod event;
+pub mod find;
 pub mod ids;
 pub mod key;
 pub mod model;

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::{Outcome, Refusal};
 use crate::Millis;
 use crate::event::EventKind;
+use crate::find::Mark;
 use crate::ids::{LeaseRef, LeaseToken};
 use crate::key::{self, Key};
 use crate::model::{
@@ -92,7 +93,7 @@ pub(super) fn end(
     context.event(&execution, kind);
     context.remove(&execution);
     context.put_cold(key::archive(execution.id), ArchiveRecord::encode(&execution));
-    context.put_cold(key::ended(now, execution.id), Vec::new());
+    context.put_cold(key::ended(now, execution.id), Mark::encode(&execution));
     if execution.policy.retention_ms.is_some() {
         context
             .put_cold(key::trim(now.saturating_add(execution.policy.retention()), execution.id), Vec::new());

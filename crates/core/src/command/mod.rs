@@ -34,6 +34,7 @@ pub use show::{Show, Shown};
 pub use step::{BeginStep, RecordStep};
 pub use submit::{GROUPS_MAX, Submission, Submit, Submitted};
 pub use trim::{Trim, TrimKey};
+pub(crate) use why::state_of;
 pub use why::{AHEAD_MAX, Reason, Why, WhyAnswer};
 
 use crate::ids::ExecutionId;

@@ -119,7 +119,7 @@ impl Why {
 }
 
 /// An execution's state as the API names it, and what blocks it.
-pub(super) fn state_of(execution: &Execution, lane_mode: LaneMode) -> (&'static str, Option<&'static str>) {
+pub(crate) fn state_of(execution: &Execution, lane_mode: LaneMode) -> (&'static str, Option<&'static str>) {
     match execution.state() {
         State::Ready if execution.paused => ("blocked", Some("paused")),
         State::Ready if lane_mode == LaneMode::Paused => ("blocked", Some("lane_paused")),

@@ -5,9 +5,11 @@
 
 mod counts;
 mod lanes;
+mod list;
 mod policies;
 mod ready;
 mod running;
+mod shelves;
 mod timers;
 
 use std::collections::BTreeMap;
@@ -26,6 +28,7 @@ use policies::Policies;
 pub(crate) use ready::Ready;
 pub use ready::ReadyGroup;
 use running::Running;
+use shelves::Shelves;
 use timers::Timers;
 
 /// A live record that can't be read.
@@ -51,6 +54,8 @@ pub struct Partition {
     timers: Timers,
     running: Running,
     policies: Policies,
+    /// What only lists need, while somebody lists.
+    shelves: Option<Box<Shelves>>,
     able_since: Millis,
     unset: LaneSettings,
 }
@@ -66,6 +71,7 @@ impl Partition {
             timers: Timers::default(),
             running: Running::default(),
             policies: Policies::default(),
+            shelves: None,
             able_since: 0,
             unset: LaneSettings::default(),
         }
@@ -298,7 +304,12 @@ impl Partition {
             self.lanes.insert(&mut after);
             self.timers.insert(after.next_due(self.able_since), id);
             self.running.insert(&after);
+            if let Some(shelves) = &mut self.shelves {
+                shelves.put(id, before.as_deref(), Some(&after));
+            }
             self.executions.insert(id, after);
+        } else if let Some(shelves) = &mut self.shelves {
+            shelves.put(id, before.as_deref(), None);
         }
         if let Some(before) = before.as_deref().filter(|_| emptied) {
             self.lanes.tidy(&before.group);
@@ -307,7 +318,7 @@ impl Partition {
     }
 }
 
-/// Two projections are equal if their records and every index are.
+/// Two projections are equal if their records and every index are; of shelves, where both have them.
 impl PartialEq for Partition {
     fn eq(&self, other: &Self) -> bool {
         self.id == other.id
@@ -317,5 +328,6 @@ impl PartialEq for Partition {
             && self.timers == other.timers
             && self.running == other.running
             && self.able_since == other.able_since
+            && self.shelves_agree(other)
     }
 }

@@ -136,7 +136,12 @@ impl Bed {
     }
 
     pub fn check(&self) {
-        assert!(self.rebuilt() == self.partition, "the kept projection differs from the records");
+        let mut rebuilt = self.rebuilt();
+        // Shelves are not always there: only if lists are answered is there anything to compare.
+        if self.partition.list(&find::Filter::all("any"), None, 1).is_some() {
+            while !rebuilt.shelve(3) {}
+        }
+        assert!(rebuilt == self.partition, "the kept projection differs from the records");
     }
 
     pub fn fresh_id(&mut self) -> ExecutionId {
