@@ -45,6 +45,7 @@ fn kill(world: &Arc<World>, dice: &Dice) {
     for node in (0..World::NODES).filter(|other| both || *other == node) {
         if let Some(life) = world.life(node) {
             world.say(format_args!("n{node} is killed"));
+            world.trace().count("node killed");
             life.kill();
         }
     }
@@ -66,12 +67,14 @@ fn outage(world: &Arc<World>, dice: &Dice) {
         kind: if dice.chance(500) { OutageKind::Hang } else { OutageKind::Refuse },
     };
     world.say(format_args!("{outage:?}"));
+    world.trace().count("outage");
     world.store.outage(outage);
 }
 
 fn crash_worker(world: &Arc<World>, dice: &Dice) {
     if let Some(worker) = dice.pick(&world.workers) {
         worker.crash();
+        world.trace().count("worker crashed");
     }
 }
 
@@ -82,6 +85,7 @@ fn still_worker(world: &Arc<World>, dice: &Dice) {
     tokio::spawn(async move {
         let Some(worker) = world.workers.get(number) else { return };
         world.say(format_args!("worker {number} stands still for {} ms", lasting.as_millis()));
+        world.trace().count("worker stood still");
         worker.stand_still(&world);
         tokio::time::sleep(lasting).await;
         worker.go_on(&world);
@@ -93,6 +97,7 @@ fn jump_clock(world: &Arc<World>, dice: &Dice) {
     let distance = dice.below(most) as i64;
     let ms = if dice.chance(500) { distance } else { -distance };
     world.say(format_args!("the store's clock jumps by {ms} ms"));
+    world.trace().count("clock jumped");
     world.store.jump_clock(ms);
 }
 
@@ -103,6 +108,9 @@ fn lose(world: &Arc<World>, dice: &Dice) {
     for _ in 0..dice.between(1, 12) {
         let partition = PartitionId(dice.below(u64::from(PARTITIONS)) as u8);
         let n = world.check().lose(partition, dice.between(1, 6) as usize, store_says);
+        if n > 0 {
+            world.trace().count("rolled back");
+        }
         lost.push((partition.0, n));
     }
     world.say(format_args!(

@@ -44,6 +44,8 @@ invariants! {
     Level,
     /// Everything comes to an end once faults stop.
     Ends,
+    /// An idle node commits nothing but its heartbeat.
+    IdleIsStill,
     /// Nothing of ours panics.
     NoPanic,
 }

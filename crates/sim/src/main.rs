@@ -1,5 +1,6 @@
 //! `stint-sim`: one seed, many, or as many as fit into some minutes.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,7 @@ fn many(args: &Args) -> bool {
     let started = Instant::now();
     let limit = args.minutes.map(|minutes| Duration::from_secs(60 * minutes));
     let (mut ran, mut failed) = (0, Vec::new());
+    let mut tally = BTreeMap::new();
     for seed in args.from.. {
         let is_over = limit.map_or(ran == args.seeds, |limit| started.elapsed() >= limit);
         if is_over || (args.first && !failed.is_empty()) {
@@ -77,12 +79,19 @@ fn many(args: &Args) -> bool {
         }
         let report = simulate(Plan::new(seed, None), false);
         ran += 1;
+        for (what, times) in &report.tally {
+            *tally.entry(*what).or_insert(0) += times;
+        }
         if !report.findings.is_empty() {
             tell(&report);
             failed.push(seed);
         } else if !args.quiet && ran % 20 == 0 {
             println!("{ran} seeds, {} s", started.elapsed().as_secs());
         }
+    }
+    if !args.quiet {
+        let been_through: Vec<String> = tally.iter().map(|(what, times)| format!("{what} {times}")).collect();
+        println!("been through: {}", been_through.join(", "));
     }
     println!("{ran} seeds in {} s, {} failed: {failed:?}", started.elapsed().as_secs(), failed.len());
     failed.is_empty()

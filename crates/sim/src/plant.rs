@@ -65,6 +65,8 @@ plants! {
     HideLevel "hide-level" [Level];
     /// One partition's commits are never answered.
     Stall "stall" [Ends];
+    /// A node commits although nothing happens.
+    Restless "restless" [IdleIsStill];
     /// A task of the engine panics.
     Panic "panic" [NoPanic];
 }

@@ -33,6 +33,8 @@ pub struct Report {
     pub lines: u64,
     /// The last of them.
     pub tail: Vec<String>,
+    /// What it has been through: events, answers of the store, faults.
+    pub tally: BTreeMap<&'static str, u64>,
     /// Executions asked for.
     pub jobs: u64,
     /// Virtual time it took.
@@ -103,6 +105,7 @@ async fn run(plan: Plan, prints: bool) -> Report {
         hash: world.trace().hash(),
         lines: world.trace().lines(),
         tail: world.trace().tail(),
+        tally: world.trace().tally(),
         jobs: world.jobs(),
         virtual_ms: world.trace().elapsed_ms(),
     }
@@ -128,10 +131,19 @@ async fn come_to_rest(world: &Arc<World>, mut scripts: JoinSet<()>) {
     }
     touch_everything(world, &client).await;
     read_everything(world, &client).await;
-    // What is on its way arrives.
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    // What is on its way arrives; then nothing happens any more.
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    let heads = world.heads();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let moved: Vec<u8> = world.heads().iter().zip(&heads).filter(|(a, b)| a != b).map(|(a, _)| a.0).collect();
+    if !moved.is_empty() {
+        world
+            .check()
+            .found(Invariant::IdleIsStill, format!("committed to while nothing happened: {moved:?}"));
+    }
     world.check().at_rest();
     audit(world).await;
+    drain(world).await;
 }
 
 /// Waits until every execution has ended; paused ones are let go.
@@ -213,6 +225,17 @@ async fn audit(world: &Arc<World>) {
     }
 }
 
+/// Nodes can be shut down in good order.
+async fn drain(world: &Arc<World>) {
+    for node in 0..World::NODES {
+        let Some(running) = world.running(node) else { continue };
+        if tokio::time::timeout(Duration::from_secs(60), running.engine.drain()).await.is_err() {
+            world.check().found(Invariant::Ends, format!("n{node} does not drain in calm"));
+        }
+    }
+    world.check().look();
+}
+
 /// How a projection differs from one rebuilt from these records.
 fn differs(kept: &Partition, live: &BTreeMap<Bytes, Bytes>) -> Option<String> {
     let mut rebuilt = Partition::new(kept.id());
@@ -239,6 +262,7 @@ fn differs(kept: &Partition, live: &BTreeMap<Bytes, Bytes>) -> Option<String> {
 impl Report {
     fn of_failure(seed: u64, what: String) -> Self {
         let finding = Finding { invariant: Invariant::NoPanic, at_ms: 0, what };
-        Self { seed, findings: vec![finding], hash: 0, lines: 0, tail: Vec::new(), jobs: 0, virtual_ms: 0 }
+        let (tail, tally) = (Vec::new(), BTreeMap::new());
+        Self { seed, findings: vec![finding], hash: 0, lines: 0, tail, tally, jobs: 0, virtual_ms: 0 }
     }
 }

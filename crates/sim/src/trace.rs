@@ -1,6 +1,6 @@
 //! What happened, in order: hashed always, printed if asked, and its end kept for whoever has to read a failure.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +22,7 @@ struct Kept {
     hash: u64,
     lines: u64,
     tail: VecDeque<String>,
+    tally: BTreeMap<&'static str, u64>,
 }
 
 impl Trace {
@@ -41,6 +42,15 @@ impl Trace {
             kept.tail.pop_front();
         }
         kept.tail.push_back(line);
+    }
+
+    /// Counts something that happened, to show what a run has been through.
+    pub(crate) fn count(&self, what: &'static str) {
+        *self.lock().tally.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn tally(&self) -> BTreeMap<&'static str, u64> {
+        self.lock().tally.clone()
     }
 
     /// Virtual milliseconds since the run began.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stint_store::memory::{MemoryConfig, MemoryStore, SeededFaults, StoreClock};
+use stint_store::{Head, PARTITIONS, PartitionId};
 
 use crate::check::Checker;
 use crate::dice::Dice;
@@ -128,6 +129,11 @@ impl World {
     /// Submissions so far.
     pub(crate) fn jobs(&self) -> u64 {
         self.jobs.load(Relaxed)
+    }
+
+    /// Where every partition but the members' stands.
+    pub(crate) fn heads(&self) -> Vec<(u8, Head)> {
+        (0..PARTITIONS).map(|p| (p, self.store.head(PartitionId(p)))).collect()
     }
 
     /// How long a node that died stays away.

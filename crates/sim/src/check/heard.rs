@@ -174,7 +174,8 @@ impl Checker {
         }
         let Some(seen) = self.seen(id) else { return };
         let matches = seen.ends.iter().any(|end| {
-            end.state.name() == state.as_str() && output.as_ref().is_none_or(|output| *output == end.output)
+            end.state.name() == state.as_str()
+                && output.as_ref().is_none_or(|output| end.output.may_be(output))
         });
         if !matches {
             let what = format!("{id} was read as {state} {output:?}, committed were {:?}", seen.ends);
@@ -234,15 +235,16 @@ impl Checker {
             && state == ExecutionState::Completed
             && let Some(seen) = self.seen(id)
         {
-            let ends =
-                seen.ends.iter().filter(|end| end.epoch == held.epoch && end.state == State::Completed);
-            let outputs: Vec<_> = ends.map(|end| end.output.clone()).collect();
-            if !outputs.contains(&Some(output.clone())) {
-                let invariant = match outputs.is_empty() {
-                    true => Invariant::ReplyCommitted,
-                    false => Invariant::StaleLease,
-                };
-                self.found(invariant, format!("{output} was acknowledged for {id}, it has {outputs:?}"));
+            let ends: Vec<_> = seen
+                .ends
+                .iter()
+                .filter(|end| end.epoch == held.epoch && end.state == State::Completed)
+                .collect();
+            let output = Some(output);
+            if !ends.iter().any(|end| end.output.may_be(&output)) {
+                let invariant =
+                    if ends.is_empty() { Invariant::ReplyCommitted } else { Invariant::StaleLease };
+                self.found(invariant, format!("{output:?} was acknowledged for {id}, it has {ends:?}"));
             }
         }
     }

@@ -46,7 +46,25 @@ pub(super) struct Seen {
 pub(super) struct Ending {
     pub(super) epoch: u32,
     pub(super) state: State,
-    pub(super) output: Option<String>,
+    /// Its output; not known if the end was replayed before anybody could look.
+    pub(super) output: Known,
+}
+
+/// An output, as far as it was seen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Known {
+    Is(Option<String>),
+    Not,
+}
+
+impl Known {
+    /// Whether it may be this.
+    pub(super) fn may_be(&self, output: &Option<String>) -> bool {
+        match self {
+            Self::Is(known) => known == output,
+            Self::Not => true,
+        }
+    }
 }
 
 impl Checker {
@@ -163,7 +181,10 @@ impl Checker {
             EventKind::Crashed => self.crashed(id, seen.life.epoch),
             kind if kind.is_end() => {
                 let end = execution.end.as_deref();
-                let output = end.and_then(|end| text(end.output.as_ref()?));
+                let output = match end {
+                    Some(end) => Known::Is(end.output.as_ref().and_then(text)),
+                    None => Known::Not,
+                };
                 let state = match kind {
                     EventKind::Completed => State::Completed,
                     EventKind::Cancelled => State::Cancelled,
@@ -243,7 +264,7 @@ impl Seen {
         let ends = end.map(|end| Ending {
             epoch: execution.epoch,
             state: execution.state(),
-            output: end.output.as_ref().and_then(text),
+            output: Known::Is(end.output.as_ref().and_then(text)),
         });
         Self {
             life,

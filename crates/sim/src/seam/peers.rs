@@ -39,6 +39,7 @@ impl SeamPeers {
         self.life.check().await;
         let running = self.world.running(to)?;
         self.world.say(format_args!("n{from} forwards p{} to n{to}", partition.0));
+        self.world.trace().count("forwarded");
         if dice.chance(wire.lost_request) {
             return None;
         }

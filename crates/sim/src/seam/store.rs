@@ -86,23 +86,29 @@ impl SeamStore {
         let dies = self.life.burns_down();
         if dies && self.world.dice.chance(300) {
             self.world.say(format_args!("n{node} dies before a commit to p{}", partition.0));
+            self.world.trace().count("died before a commit");
             self.life.kill();
             return std::future::pending().await;
         }
         let version = batch.next.version;
-        let what = events(&batch);
+        let (what, happened) = (events(&batch), kinds(&batch));
         let answer = self.commit_planted(partition, expected, batch).await;
         self.world.check().look_at(partition);
         let short = match &answer {
-            Ok(Committed::Yes(_)) => "yes",
+            Ok(Committed::Yes(_)) => "committed",
             Ok(Committed::Conflict(_)) => "conflict",
             Ok(Committed::Present(_)) => "present",
             Err(StoreError::Unknown(_)) => "unknown",
-            Err(_) => "error",
+            Err(_) => "refused",
         };
+        self.world.trace().count(short);
+        if matches!(answer, Ok(Committed::Yes(_))) {
+            happened.iter().for_each(|kind| self.world.trace().count(kind.name()));
+        }
         self.world.say(format_args!("n{node} commits p{} v{version}: {short}, {what}", partition.0));
         if dies {
             self.world.say(format_args!("n{node} dies after a commit to p{}", partition.0));
+            self.world.trace().count("died after a commit");
             self.life.kill();
         }
         self.life.check().await;
@@ -178,6 +184,17 @@ impl SeamStore {
         }
     }
 
+    /// Commits nothing at all, as a node that does not know when to be still.
+    fn touch(&self) {
+        let (inner, partition) = (self.inner.clone(), PartitionId(5));
+        let is = inner.head(partition);
+        let next = Head { version: is.version + 1, nonce: self.world.dice.draw() | 1, ..is };
+        let batch = Arc::new(Batch { next, incarnation: 1, writes: Vec::new(), absent: Vec::new() });
+        tokio::spawn(async move {
+            let _whatever_comes = inner.commit(partition, is, batch).await;
+        });
+    }
+
     /// Commits on whatever head there is, as a store that does not compare.
     async fn commit_blindly(
         &self,
@@ -234,6 +251,13 @@ impl Store for SeamStore {
         })
     }
 
+    fn scan(&self, partition: PartitionId, cursor: Option<Bytes>) -> BoxFuture<'_, Result<Page, StoreError>> {
+        Box::pin(async move {
+            let page = self.alive(self.inner.scan(partition, cursor)).await?;
+            Ok(Page { head: self.read(partition, page.head), ..page })
+        })
+    }
+
     fn changes(&self, partition: PartitionId, since: Head) -> BoxFuture<'_, Result<Changes, StoreError>> {
         Box::pin(async move {
             let since = self.unread(partition, since);
@@ -245,6 +269,9 @@ impl Store for SeamStore {
     }
 
     fn clock(&self) -> BoxFuture<'_, Result<i64, StoreError>> {
+        if self.world.plan.plant == Some(Plant::Restless) {
+            self.touch();
+        }
         Box::pin(self.alive(self.inner.clock()))
     }
 
@@ -270,15 +297,22 @@ impl Store for SeamStore {
 }
 
 /// What a batch says that happened.
-fn events(batch: &Batch) -> String {
+fn log(batch: &Batch) -> Vec<event::Event> {
     let log =
         batch.writes.iter().find(|write| write.table == Table::Ordered && write.key.first() == Some(&b'g'));
-    let events = log.and_then(|write| event::decode_log(write.value.as_ref()?).ok()).unwrap_or_default();
+    log.and_then(|write| event::decode_log(write.value.as_ref()?).ok()).unwrap_or_default()
+}
+
+fn kinds(batch: &Batch) -> Vec<EventKind> {
+    log(batch).iter().map(|event| event.kind).collect()
+}
+
+fn events(batch: &Batch) -> String {
     let named = |event: &event::Event| match event.execution {
         Some(id) => format!("{} {id}", event.kind.name()),
         None => event.kind.name().to_owned(),
     };
-    let events: Vec<String> = events.iter().map(named).collect();
+    let events: Vec<String> = log(batch).iter().map(named).collect();
     format!("{} writes, {}", batch.writes.len(), events.join(", "))
 }
 

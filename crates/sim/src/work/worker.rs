@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::{KIND, LANES, client_of};
 use crate::check::RunId;
 use crate::dice::Dice;
+use crate::invariant::Invariant;
 use crate::job::{Deed, Job};
 use crate::plant::Plant;
 use crate::seam::{Gate, Gated};
@@ -68,7 +69,7 @@ pub(crate) async fn run(world: Arc<World>, number: usize) {
         };
         match ended {
             None => world.say(format_args!("{who} crashes")),
-            Some(ended) => world.say(format_args!("{who} ends by itself: {ended:?}")),
+            Some(ended) => world.check().found(Invariant::Ends, format!("{who} ends by itself: {ended:?}")),
         }
         process.gate.open();
         tokio::time::sleep(Duration::from_millis(dice.below(10_000))).await;
