@@ -121,6 +121,9 @@ codes! {
     /// A part of the API that this build does not have.
     NotAvailable "not_available" 501 Permanent "Not available in this version"
         "Leave the field out, or use a version that has it.";
+    /// The execution's log has no room for these lines.
+    LogFull "log_full" 409 Permanent "The execution's log is full"
+        "Write fewer or shorter lines, or keep them elsewhere and log where.";
     /// The step was not begun under this lease.
     StepNotStarted "step_not_started" 409 Permanent "The step was not begun"
         "Begin the step before recording its result.";

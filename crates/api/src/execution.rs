@@ -35,7 +35,7 @@ pub struct Execution {
     /// Whose turn it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fairness_key: Option<String>,
-    /// The key it was submitted under.
+    /// The key it was submitted under, if it named one itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
     /// Its attempts, oldest first.

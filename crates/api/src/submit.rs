@@ -94,6 +94,9 @@ pub struct SubmitReply {
     pub id: String,
     /// Its state.
     pub state: ExecutionState,
+    /// Why it is blocked, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Whether it was there before (status 200 instead of 201).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub existed: bool,

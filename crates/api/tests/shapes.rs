@@ -164,7 +164,7 @@ fn every_code_has_its_page() {
 #[test]
 fn replies() {
     let id = "ex_1".to_owned();
-    let submitted = SubmitReply { id, state: ExecutionState::Ready, existed: false };
+    let submitted = SubmitReply { id, state: ExecutionState::Ready, reason: None, existed: false };
     assert_eq!(json(&submitted), r#"{"id":"ex_1","state":"ready"}"#);
     let batch = BatchReply {
         results: vec![

@@ -61,6 +61,7 @@ impl Run {
             fairness_key: None,
             tags: Vec::new(),
             key: None,
+            key_text: None,
             input: Payload { bytes: vec![b'x'; 100].into(), content_type: None },
             traceparent: None,
         };

@@ -97,6 +97,17 @@ impl fmt::Debug for LeaseToken {
     }
 }
 
+/// Which request this is, where the same one may come again: made at the edge from the caller's key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RequestId(pub [u8; 16]);
+
+impl RequestId {
+    /// The id that follows from a text alone.
+    pub fn derived(source: &[u8]) -> Self {
+        Self(xxh3_128(source).to_be_bytes())
+    }
+}
+
 /// What a worker holds: which execution, which of its leases, and the proof. Its text form is opaque to clients.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct LeaseRef {

@@ -15,6 +15,7 @@
 //! | cold | `t` id, attempt | an attempt that was not the last |
 //! | cold | `k` hash of namespace and key | an idempotency key |
 //! | ordered | `p` id, step key | a journaled step |
+//! | ordered | `l` id, number | lines of an execution's log |
 //! | ordered | `e` end, id | ended executions by time, each with a [`Mark`](crate::find::Mark) |
 //! | ordered | `f` trim time, id | those with a retention of their own |
 //! | ordered | `y` trim time, hash | idempotency keys that outlived their execution |
@@ -147,6 +148,10 @@ pub fn step(id: ExecutionId, step: &str) -> Key {
 pub fn steps(id: ExecutionId) -> Key {
     key(Table::Ordered, b'p', &[&id.0])
 }
+/// The lines of one call to an execution's log.
+pub fn log_lines(id: ExecutionId, record: u32) -> Key {
+    key(Table::Ordered, b'l', &[&id.0, &record.to_be_bytes()])
+}
 /// An ended execution by time.
 pub fn ended(at: i64, id: ExecutionId) -> Key {
     key(Table::Ordered, b'e', &[&at.to_be_bytes(), &id.0])
@@ -175,12 +180,13 @@ pub fn tag(hash: NameHash, submitted_at: i64, id: ExecutionId) -> Key {
 pub fn read_tag(key: &[u8]) -> Option<(i64, ExecutionId)> {
     place(key.strip_prefix(b"t")?.get(16..)?)
 }
-/// A batch's events.
-pub fn log(version: u64) -> Key {
-    key(Table::Ordered, b'g', &[&version.to_be_bytes()])
-}
 
 fn place(bytes: &[u8]) -> Option<(i64, ExecutionId)> {
     let (at, id) = bytes.split_first_chunk::<8>()?;
     Some((i64::from_be_bytes(*at), ExecutionId(id.try_into().ok()?)))
+}
+
+/// A batch's events.
+pub fn log(version: u64) -> Key {
+    key(Table::Ordered, b'g', &[&version.to_be_bytes()])
 }

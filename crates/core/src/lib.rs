@@ -38,9 +38,9 @@ mod bed;
 
 pub use command::{Command, Outcome, Refusal, execute};
 pub use event::{Event, EventKind};
-pub use ids::{ExecutionId, LeaseRef, LeaseToken, PartitionId};
+pub use ids::{ExecutionId, LeaseRef, LeaseToken, PartitionId, RequestId};
 pub use key::{Key, Table};
-pub use partition::{Corrupt, LaneCounts, Partition, ReadyGroup};
+pub use partition::{Corrupt, LaneCounts, LaneStanding, Partition, ReadyGroup};
 pub use txn::{ColdRead, ColdReads, Inputs, Savepoint, Txn, Write};
 
 /// Partitions of every store.

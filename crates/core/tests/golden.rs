@@ -39,6 +39,7 @@ fn rewritten(name: &str, bytes: &[u8]) -> Vec<u8> {
         "attempt" => again::<Attempt>(bytes),
         "key" => again::<IdempotencyRecord>(bytes),
         "step" => again::<StepRecord>(bytes),
+        "log_lines" => again::<LogRecord>(bytes),
         "log" => event::encode_log(&event::decode_log(bytes).unwrap()),
         other => panic!("no record is called {other}"),
     }
@@ -146,6 +147,29 @@ fn samples() -> BTreeMap<String, Vec<u8>> {
     keep(&mut samples, "from", &other, key::chain_from(bed.partition.id()));
     let all: Vec<Event> = bed.events.iter().map(|event| Event { at: bed::START, ..*event }).collect();
     samples.insert("log".into(), event::encode_log(&all));
+    // Records of later fields come from a bed of their own: the ones above stay as they were.
+    let mut bed = Bed::new();
+    let asked = bed.submit(|_| ());
+    bed.cancel(asked, 0).unwrap();
+    bed.replay_as(asked, None, Some(RequestId([9; 16]))).unwrap();
+    keep(&mut samples, "execution-replayed_by_request", &bed, key::execution(asked));
+    bed.cancel(asked, 0).unwrap();
+    let keyed = bed.submit(|s| (s.key, s.key_text) = (Some(([5; 16], [6; 16])), Some("order-17".into())));
+    keep(&mut samples, "spec-key", &bed, key::spec(keyed));
+    bed.cancel(keyed, 0).unwrap();
+    let long = bed.submit(|s| (s.kind, s.priority) = ("long".into(), 1));
+    for _ in 0..60 {
+        let lease = bed.lease();
+        bed.release(lease).unwrap();
+    }
+    let lease = bed.lease();
+    bed.begin(lease, "fetch").unwrap();
+    bed.log(lease, vec!["one".into(), "two".into()], Some(RequestId([4; 16]))).unwrap();
+    bed.log(lease, vec!["three".into()], None).unwrap();
+    keep(&mut samples, "execution-long", &bed, key::execution(long));
+    keep(&mut samples, "step-attempt", &bed, key::step(long, "fetch"));
+    keep(&mut samples, "log_lines", &bed, key::log_lines(long, 0));
+    bed.complete(lease, "1").unwrap();
     samples
 }
 

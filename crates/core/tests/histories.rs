@@ -415,7 +415,8 @@ fn command(pair: &mut Pair, op: &Op) -> Option<Command> {
         }
         Op::Act { id: n, action } => Command::Act(Act { namespace, id: id(n)?, action: *action }),
         Op::Replay { id: n } => {
-            Command::Replay(Replay { namespace, id: id(n)?, from_step: None, steps: vec![] })
+            let request = None;
+            Command::Replay(Replay { namespace, id: id(n)?, from_step: None, steps: vec![], request })
         }
         Op::Lane { lane, mode, .. } => {
             let (lane, change) = (lane_name(*lane).to_owned(), LaneChange::Mode(*mode));

@@ -58,6 +58,7 @@ fn submission(id: ExecutionId) -> Submission {
         fairness_key: None,
         tags: Vec::new(),
         key: None,
+        key_text: None,
         input: Payload { bytes: vec![b'1'; 100].into(), content_type: None },
         traceparent: None,
     }

@@ -25,6 +25,12 @@ pub(crate) struct Post<T> {
 /// The same, where a body that is not there means that every field is absent.
 pub(crate) struct PostOrEmpty<T>(pub(crate) T);
 
+/// The same, for what may be sent again under its key.
+pub(crate) struct KeyedPostOrEmpty<T> {
+    pub(crate) request: T,
+    pub(crate) key: Option<RequestKey>,
+}
+
 /// The only variable part of the path.
 pub(crate) struct Segment(pub(crate) String);
 
@@ -50,17 +56,25 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for PostOrEmpty<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Refusal> {
+        KeyedPostOrEmpty::from_request(request, app).await.map(|post| Self(post.request))
+    }
+}
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for KeyedPostOrEmpty<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
-        check_parts(&parts)?;
+        let key = check_parts(&parts)?;
         let is_json = is_json(&parts.headers);
         let body = body::read(body, &parts.headers, app).await?;
         if body.is_empty() && (is_json || !is_from_page(&parts.headers)) {
-            return Ok(Self(T::default()));
+            return Ok(Self { request: T::default(), key });
         }
         if !is_json {
             return Err(unsupported(&parts.headers).into());
         }
-        Ok(Self(decode(&body)?))
+        Ok(Self { request: decode(&body)?, key })
     }
 }
 

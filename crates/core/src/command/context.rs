@@ -41,10 +41,10 @@ impl<'a> Context<'a> {
         Ok(execution.clone())
     }
 
-    /// Whether this lease runs.
-    pub(super) fn check_lease(&self, lease: &LeaseRef) -> Result<(), Refusal> {
+    /// The attempt that runs under this lease.
+    pub(super) fn leased_attempt(&self, lease: &LeaseRef) -> Result<u32, Refusal> {
         let execution = self.partition.execution(lease.execution).ok_or(Refusal::LeaseLost)?;
-        execution.leased_as(lease).map(|_| ()).ok_or(Refusal::LeaseLost)
+        execution.leased_as(lease).map(|_| execution.attempt).ok_or(Refusal::LeaseLost)
     }
 
     /// An open execution of this namespace, to be changed.

@@ -11,6 +11,8 @@ mod fail;
 mod fire;
 mod heartbeat;
 mod lane;
+mod log;
+mod peek;
 mod release;
 mod replay;
 mod show;
@@ -28,6 +30,8 @@ pub use fail::Fail;
 pub use fire::Fire;
 pub use heartbeat::{Heartbeat, Renewal, Stopping};
 pub use lane::{LaneChange, SetLane};
+pub use log::Log;
+pub use peek::Peek;
 pub use release::Release;
 pub use replay::Replay;
 pub use show::{Show, Shown};
@@ -39,7 +43,7 @@ pub use why::{AHEAD_MAX, Reason, Why, WhyAnswer};
 
 use crate::ids::ExecutionId;
 use crate::key::Key;
-use crate::model::{LaneSettings, State, StepOutcome};
+use crate::model::{Execution, LaneSettings, State, StepOutcome};
 use crate::partition::Partition;
 use crate::txn::{Inputs, Txn};
 use context::Context;
@@ -65,6 +69,8 @@ pub enum Command {
     BeginStep(BeginStep),
     /// Journal a step's result.
     RecordStep(RecordStep),
+    /// Keep lines of an attempt's log.
+    Log(Log),
     /// Stop an execution.
     Cancel(Cancel),
     /// Run an ended execution again.
@@ -85,6 +91,8 @@ pub enum Command {
     TrimKey(TrimKey),
     /// Read an execution.
     Show(Show),
+    /// Read an execution's own record only.
+    Peek(Peek),
     /// Explain what an execution waits for.
     Why(Why),
 }
@@ -97,7 +105,7 @@ impl Command {
 
     /// Whether it only reads.
     pub fn only_reads(&self) -> bool {
-        matches!(self, Self::Show(_) | Self::Why(_))
+        matches!(self, Self::Show(_) | Self::Peek(_) | Self::Why(_))
     }
 
     /// Cold and ordered keys that it is certain to need, so that they are read before it first runs.
@@ -115,6 +123,7 @@ impl Command {
             Self::Replay(c) => c.cold_keys(),
             Self::Trim(c) => c.cold_keys(),
             Self::Show(c) => c.cold_keys(partition),
+            Self::Peek(c) => c.cold_keys(partition),
             Self::Why(c) => c.cold_keys(partition),
             _ => Vec::new(),
         }
@@ -138,6 +147,10 @@ pub enum Outcome {
     Acted(ExecutionId, State),
     /// An execution.
     Shown(Box<Shown>),
+    /// An execution's own record.
+    Peeked(Box<Execution>),
+    /// So many lines are kept.
+    Logged(usize),
     /// What it waits for.
     Why(Box<WhyAnswer>),
     /// The lane's settings now.
@@ -197,6 +210,14 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// The execution's log has no room for these lines.
+    #[error("the execution's log is full: there is room for {lines} more lines and {bytes} more bytes")]
+    LogFull {
+        /// Lines that there is room for.
+        lines: u32,
+        /// Bytes that there is room for.
+        bytes: u32,
+    },
     /// No such step has begun in this execution.
     #[error("step {step} was not begun under this lease")]
     StepNotStarted {
@@ -242,6 +263,7 @@ pub fn execute(
         Command::Release(c) => c.run(&mut context),
         Command::BeginStep(c) => c.run(&mut context),
         Command::RecordStep(c) => c.run(&mut context),
+        Command::Log(c) => c.run(&mut context),
         Command::Cancel(c) => c.run(&mut context),
         Command::Replay(c) => c.run(&mut context),
         Command::Act(c) => c.run(&mut context),
@@ -252,6 +274,7 @@ pub fn execute(
         Command::Trim(c) => c.run(&mut context),
         Command::TrimKey(c) => c.run(&mut context),
         Command::Show(c) => c.run(&context),
+        Command::Peek(c) => c.run(&context),
         Command::Why(c) => c.run(&context),
     };
     if outcome.is_err() {

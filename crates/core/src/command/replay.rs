@@ -5,9 +5,9 @@ use super::ending::{Ended, close_attempt, remember};
 use super::submit::admit;
 use super::{Outcome, Refusal};
 use crate::event::EventKind;
-use crate::ids::ExecutionId;
+use crate::ids::{ExecutionId, RequestId};
 use crate::key::{self, Key};
-use crate::model::{Move, StepRecord};
+use crate::model::{Execution, Move, StepRecord};
 
 /// Run an ended execution again.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Replay {
     pub from_step: Option<String>,
     /// The journal, read beforehand if `from_step` is given.
     pub steps: Vec<(String, StepRecord)>,
+    /// The request's own id, if it may be sent again: the same one replays once.
+    pub request: Option<RequestId>,
 }
 
 impl Replay {
@@ -29,9 +31,16 @@ impl Replay {
 
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
         if let Some(open) = context.open(&self.namespace, self.id) {
+            if self.has_done(&open) {
+                return Ok(Outcome::Acted(self.id, open.state()));
+            }
             return Err(Refusal::NotFinished(open.state()));
         }
         let mut execution = context.archived(Some(&self.namespace), self.id)?;
+        if self.has_done(&execution) {
+            // It has even ended again since.
+            return Ok(Outcome::Acted(self.id, execution.state()));
+        }
         admit(context, &execution.group)?;
         self.drop_steps(context)?;
         let now = context.now();
@@ -61,10 +70,16 @@ impl Replay {
         execution.stop = None;
         execution.paused = false;
         execution.revived_at = Some(now);
+        execution.replayed_by = self.request.map(Box::new);
         context.enqueue(&mut execution);
         let state = execution.state();
         context.put(execution, EventKind::Replayed);
         Ok(Outcome::Acted(self.id, state))
+    }
+
+    /// Whether this very request has replayed it already, and was sent again.
+    fn has_done(&self, execution: &Execution) -> bool {
+        self.request.is_some() && execution.replayed_by.as_deref() == self.request.as_ref()
     }
 
     fn drop_steps(&self, context: &mut Context<'_>) -> Result<(), Refusal> {
@@ -170,6 +185,22 @@ mod tests {
         bed.cancel(id, 0).unwrap();
         bed.replay(id, None).unwrap();
         assert_eq!(bed.order(), [id]);
+    }
+
+    #[test]
+    fn a_request_that_is_sent_again_replays_once() {
+        let mut bed = Bed::new();
+        let id = ended(&mut bed);
+        let request = |n: u8| Some(RequestId([n; 16]));
+        assert_eq!(bed.replay_as(id, Some("a"), request(1)), Ok(State::Ready));
+        assert_eq!(bed.replay_as(id, Some("a"), request(1)), Ok(State::Ready));
+        assert_eq!(bed.replay_as(id, None, request(2)), Err(Refusal::NotFinished(State::Ready)));
+        let lease = bed.lease();
+        bed.complete(lease, "1").unwrap();
+        // Its reply was lost for so long that the replay is over: there is no second one.
+        assert_eq!(bed.replay_as(id, Some("a"), request(1)), Ok(State::Completed));
+        assert_eq!(bed.replay_as(id, None, request(2)), Ok(State::Ready));
+        assert_eq!(bed.replay_as(id, None, None), Err(Refusal::NotFinished(State::Ready)));
     }
 
     #[test]

@@ -22,11 +22,11 @@ impl BeginStep {
 
     /// `Run` to the epoch that begins it; `Unknown` to a later one while no result came; the same if asked again.
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
-        context.check_lease(&self.lease)?;
+        let attempt = context.leased_attempt(&self.lease)?;
         let at = key::step(self.lease.execution, &self.key);
         let epoch = self.lease.epoch;
         let (record, outcome) = match context.decode::<StepRecord>(&at)? {
-            None => (StepRecord::begun(context.now(), context.sequence(), epoch), StepOutcome::Run),
+            None => (StepRecord::begun(context.now(), context.sequence(), epoch, attempt), StepOutcome::Run),
             Some(StepRecord { result: Some(result), .. }) => {
                 return Ok(Outcome::Step(StepOutcome::Result(result)));
             }
@@ -34,7 +34,7 @@ impl BeginStep {
                 let unknown = record.unknown == Some(true);
                 return Ok(Outcome::Step(if unknown { StepOutcome::Unknown } else { StepOutcome::Run }));
             }
-            Some(record) => (StepRecord { epoch, unknown: Some(true), ..record }, StepOutcome::Unknown),
+            Some(record) => (record.begun_again(epoch, attempt), StepOutcome::Unknown),
         };
         context.put_cold(at, record.encode());
         Ok(Outcome::Step(outcome))
@@ -58,7 +58,7 @@ impl RecordStep {
     }
 
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
-        context.check_lease(&self.lease)?;
+        context.leased_attempt(&self.lease)?;
         let at = key::step(self.lease.execution, &self.key);
         let hash = self.output.hash();
         let mut record = match context.decode::<StepRecord>(&at)? {
@@ -141,6 +141,23 @@ mod tests {
         assert_eq!(bed.record(lease, "a", "1"), Ok(Outcome::Done));
         let other = Err(Refusal::StepAlreadyRecorded { step: "a".into() });
         assert_eq!(bed.record(lease, "a", "2"), other);
+    }
+
+    #[test]
+    fn a_step_names_the_attempt_that_began_it_last() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        let unused = bed.lease();
+        bed.release(unused).unwrap();
+        let lease = bed.lease();
+        bed.begin(lease, "a").unwrap();
+        let attempt = |bed: &Bed| bed.steps(id)["a"].1.attempt();
+        assert_eq!((lease.epoch, attempt(&bed)), (2, 1));
+        bed.pass(30_000);
+        let next = bed.lease();
+        bed.begin(next, "a").unwrap();
+        bed.record(next, "a", "1").unwrap();
+        assert_eq!((next.epoch, attempt(&bed)), (3, 2));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::context::Context;
+use super::why::state_of;
 use super::{Outcome, Refusal};
 use crate::Millis;
 use crate::event::EventKind;
@@ -48,6 +49,8 @@ pub struct Submission {
     pub tags: Vec<(String, String)>,
     /// Hash of its idempotency key, and of the body as the client sent it.
     pub key: Option<(NameHash, Hash)>,
+    /// The idempotency key itself, to be shown.
+    pub key_text: Option<String>,
     /// The input.
     pub input: Payload,
     /// W3C trace context.
@@ -72,6 +75,8 @@ pub struct Submitted {
     pub existed: bool,
     /// Whether it has ended and is gone; only its key is left.
     pub trimmed: bool,
+    /// What keeps it from starting, though it is ready.
+    pub blocked_by: Option<&'static str>,
 }
 
 impl Submit {
@@ -111,10 +116,10 @@ impl Submission {
         if execution.state() == State::Ready {
             context.enqueue(&mut execution);
         }
-        let state = execution.state();
+        let submitted = submitted(context, &execution, false);
         self.put_cold(context, now);
         context.put(execution, EventKind::Submitted);
-        Ok(Submitted { id: self.id, state, existed: false, trimmed: false })
+        Ok(submitted)
     }
 
     /// The execution that this request, or another under its key, has made before.
@@ -146,6 +151,7 @@ impl Submission {
             traceparent: self.traceparent.clone(),
             key: self.key.map(|(hash, _)| hash),
             submitted_at: now,
+            key_text: self.key_text.clone(),
         };
         context.put_cold(key::spec(self.id), spec.encode());
         if let Some(bytes) = apart {
@@ -182,15 +188,23 @@ pub(super) fn admit(context: &Context<'_>, group: &Group) -> Result<(), Refusal>
     Ok(())
 }
 
+/// How an execution stands that is there.
+fn submitted(context: &Context<'_>, execution: &Execution, existed: bool) -> Submitted {
+    let lane_mode = context.partition.lane(&execution.group.namespace, &execution.group.lane).mode;
+    let (_, blocked_by) = state_of(execution, lane_mode);
+    Submitted { id: execution.id, state: execution.state(), existed, trimmed: false, blocked_by }
+}
+
 /// What became of an execution that was submitted before.
 fn found(context: &Context<'_>, id: ExecutionId) -> Result<Submitted, Refusal> {
     if let Some(execution) = context.partition.execution(id) {
-        return Ok(Submitted { id, state: execution.state(), existed: true, trimmed: false });
+        return Ok(submitted(context, execution, true));
     }
     match context.archived(None, id) {
-        Ok(execution) => Ok(Submitted { id, state: execution.state(), existed: true, trimmed: false }),
+        Ok(execution) => Ok(submitted(context, &execution, true)),
         Err(Refusal::NotFound(_)) => {
-            Ok(Submitted { id, state: State::Completed, existed: true, trimmed: true })
+            let state = State::Completed;
+            Ok(Submitted { id, state, existed: true, trimmed: true, blocked_by: None })
         }
         Err(refusal) => Err(refusal),
     }

@@ -53,6 +53,9 @@ impl Trim {
         for step in &self.steps {
             context.delete_cold(step.clone());
         }
+        for record in 0..execution.log.as_deref().map_or(0, |log| log.records) {
+            context.delete_cold(key::log_lines(self.id, record));
+        }
         if spec.input.apart.is_some() {
             context.delete_cold(key::input(self.id));
         }
@@ -117,11 +120,13 @@ mod tests {
         let lease = bed.lease();
         bed.begin(lease, "a").unwrap();
         bed.record(lease, "a", "1").unwrap();
+        bed.log(lease, vec!["begun".into()], None).unwrap();
         bed.fail_as(lease, "Broken", None, Some(0)).unwrap();
         bed.lease();
         bed.pass(30_000);
         let lease = bed.lease();
         bed.begin(lease, "b").unwrap();
+        bed.log(lease, vec!["again".into(), "and again".into()], None).unwrap();
         bed.complete(lease, &"y".repeat(2_000)).unwrap();
         bed.pass(10);
         bed.replay(id, Some("b")).unwrap();
@@ -137,7 +142,7 @@ mod tests {
             let mut bed = Bed::new();
             let id = full(&mut bed, retention_ms);
             let tables: std::collections::BTreeSet<u8> = bed.written.iter().map(|key| key.bytes[0]).collect();
-            assert!(b"xsiuatkpet".iter().all(|kind| tables.contains(kind)), "{tables:?}");
+            assert!(b"xsiuatkpelt".iter().all(|kind| tables.contains(kind)), "{tables:?}");
             assert_eq!(tables.contains(&b'f'), retention_ms.is_some());
             bed.pass(retention_ms.unwrap_or(RETENTION_MS));
             bed.trim(id);

@@ -6,11 +6,12 @@ use minicbor::{Decode, Encode};
 
 use super::attempt::{AttemptOutcome, ErrorInfo};
 use super::group::Group;
+use super::log::LogSize;
 use super::payload::{Hash, Stored};
 use super::policy::Policy;
 use crate::Millis;
 use crate::event::EventKind;
-use crate::ids::{ExecutionId, LeaseRef, LeaseToken};
+use crate::ids::{ExecutionId, LeaseRef, LeaseToken, RequestId};
 
 /// Where an execution stands. `blocked` is not stored: it is `ready` as seen through a paused lane or a pause of its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
@@ -273,7 +274,13 @@ pub struct Execution {
     pub last_word: Option<Box<LastWord>>,
     /// When it last came to life, for the time-outs that count from there: submission or replay.
     pub revived_at: Option<Millis>,
+    /// The request that replayed it last, if it had an id: sent again it is answered, not done again.
+    pub replayed_by: Option<Box<RequestId>>,
+    /// How much it has logged, if anything; over all attempts and replays.
+    pub log: Option<Box<LogSize>>,
     history: Vec<Transition>,
+    /// Transitions that came before those in `history`.
+    forgotten: u32,
 }
 
 impl Execution {
@@ -307,14 +314,18 @@ impl Execution {
             end: None,
             last_word: None,
             revived_at: None,
+            replayed_by: None,
+            log: None,
             history: Vec::new(),
+            forgotten: 0,
         }
     }
 
     /// Rebuilds one from its record.
-    pub(crate) fn restored(mut self, state: State, history: Vec<Transition>) -> Self {
+    pub(crate) fn restored(mut self, state: State, history: Vec<Transition>, forgotten: u32) -> Self {
         self.state = state;
         self.history = history;
+        self.forgotten = forgotten;
         self
     }
 
@@ -326,6 +337,11 @@ impl Execution {
     /// Its last [`HISTORY_MAX`] transitions after its submission, oldest first.
     pub fn history(&self) -> &[Transition] {
         &self.history
+    }
+
+    /// How many transitions came before [`Execution::history`].
+    pub fn forgotten(&self) -> u32 {
+        self.forgotten
     }
 
     /// Makes a move if the table allows it, and says whether it did.
@@ -344,6 +360,7 @@ impl Execution {
     pub fn note(&mut self, at: Millis, kind: EventKind) {
         if self.history.len() >= HISTORY_MAX {
             self.history.remove(0);
+            self.forgotten = self.forgotten.saturating_add(1);
         }
         self.history.push(Transition { at, kind });
     }

@@ -4,9 +4,11 @@ mod attempt;
 mod chain;
 mod execution;
 mod group;
+mod happened;
 mod history;
 mod idempotency;
 mod lane;
+mod log;
 mod payload;
 mod policy;
 mod policy_row;
@@ -21,8 +23,10 @@ pub use execution::{
     Transition, Worker,
 };
 pub use group::{Capabilities, Group, Requirement, RequirementError};
+pub use happened::Happened;
 pub use idempotency::{IdempotencyRecord, KEY_RETENTION_MS};
 pub use lane::{AGE_STEP_MAX_MS, AGE_STEP_MS, LaneHome, LaneMode, LaneSettings, WEIGHT_MAX};
+pub use log::{LOG_BYTES_MAX, LOG_LINES_MAX, LogRecord, LogSize};
 pub use payload::{Hash, INLINE_MAX, Payload, Stored};
 pub use policy::{Backoff, BackoffKind, DEFAULT_POLICY, Policy, RETENTION_MS, Retry};
 pub use record::{ArchiveRecord, Record};

@@ -11,9 +11,10 @@ use super::execution::{End, Execution, Fair, LastWord, Lease, Progress, State, S
 use super::group::{Group, Requirement};
 use super::history::History;
 use super::lane::{LaneHome, LaneSettings};
+use super::log::LogSize;
 use super::policy::{DEFAULT_POLICY, Policy};
 use crate::Millis;
-use crate::ids::{ExecutionId, LeaseToken};
+use crate::ids::{ExecutionId, LeaseToken, RequestId};
 
 /// A live record, as the projection holds it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -150,6 +151,13 @@ struct ExecutionRow<'a> {
     history: Option<History<'a>>,
     #[n(27)]
     last_word: Option<Cow<'a, LastWord>>,
+    #[cbor(n(28), with = "minicbor::bytes")]
+    replayed_by: Option<[u8; 16]>,
+    /// Transitions that came before those in `history`.
+    #[n(29)]
+    forgotten: Option<u32>,
+    #[n(30)]
+    log: Option<Cow<'a, LogSize>>,
 }
 
 /// The lane and namespace of a submission that names none.
@@ -195,6 +203,9 @@ fn encode_execution(e: &Execution) -> Vec<u8> {
         revived_at: e.revived_at,
         history: (!e.history().is_empty()).then_some(History::Of(e)),
         last_word: e.last_word.as_deref().map(Cow::Borrowed),
+        replayed_by: e.replayed_by.as_deref().map(|request| request.0),
+        forgotten: unless(e.forgotten(), 0),
+        log: e.log.as_deref().map(Cow::Borrowed),
     })
 }
 
@@ -252,5 +263,7 @@ pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Executio
     execution.end = row.end.map(Cow::into_owned).map(Box::new);
     execution.last_word = row.last_word.map(Cow::into_owned).map(Box::new);
     execution.revived_at = row.revived_at;
-    Ok(execution.restored(row.state, history))
+    execution.replayed_by = row.replayed_by.map(RequestId).map(Box::new);
+    execution.log = row.log.map(Cow::into_owned).map(Box::new);
+    Ok(execution.restored(row.state, history, row.forgotten.unwrap_or(0)))
 }

@@ -28,6 +28,9 @@ pub struct Spec {
     /// When it was submitted.
     #[n(5)]
     pub submitted_at: Millis,
+    /// Its idempotency key, as it was given.
+    #[n(6)]
+    pub key_text: Option<String>,
 }
 
 impl Spec {

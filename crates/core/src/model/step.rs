@@ -30,18 +30,45 @@ pub struct StepRecord {
     /// Whether `epoch` was told that an earlier one had begun it: asked again, it is told so again.
     #[n(6)]
     pub unknown: Option<bool>,
+    /// The attempt that `epoch` was; absent if they are the same number.
+    #[n(7)]
+    attempt: Option<u32>,
 }
 
 impl StepRecord {
-    /// A step that `epoch` begins.
-    pub fn begun(at: Millis, sequence: u64, epoch: u32) -> Self {
-        Self { begun_at: at, sequence, epoch, result: None, hash: None, recorded_at: None, unknown: None }
+    /// A step that an attempt begins under the execution's lease number `epoch`.
+    pub fn begun(at: Millis, sequence: u64, epoch: u32, attempt: u32) -> Self {
+        Self {
+            begun_at: at,
+            sequence,
+            epoch,
+            result: None,
+            hash: None,
+            recorded_at: None,
+            unknown: None,
+            attempt: differing(attempt, epoch),
+        }
+    }
+
+    /// The same step, begun anew by a later attempt that is told of the earlier one.
+    #[must_use]
+    pub fn begun_again(self, epoch: u32, attempt: u32) -> Self {
+        Self { epoch, attempt: differing(attempt, epoch), unknown: Some(true), ..self }
+    }
+
+    /// The last attempt that began it.
+    pub fn attempt(&self) -> u32 {
+        self.attempt.unwrap_or(self.epoch)
     }
 
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
         super::record::to_vec(self)
     }
+}
+
+fn differing(attempt: u32, epoch: u32) -> Option<u32> {
+    (attempt != epoch).then_some(attempt)
 }
 
 /// What a worker that asks for a step is told.

@@ -1,6 +1,7 @@
 //! Lanes that have open executions or settings: their groups, how much waits in them, and whose turn it is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use super::ready::{Ready, ReadyGroup, Work};
@@ -121,6 +122,15 @@ impl Lanes {
     pub(super) fn counts(&self, namespace: &str, lane: &str) -> (u64, u64) {
         let works = self.get(namespace, lane).into_iter().flat_map(|lane| lane.groups.values());
         works.fold((0, 0), |(open, ready), work| (open + work.open as u64, ready + work.ready.len() as u64))
+    }
+
+    /// A namespace's lanes by name, those behind `after`.
+    pub(super) fn names(&self, namespace: &str, after: Option<&str>) -> impl Iterator<Item = &Arc<str>> {
+        let behind = after.map_or(Unbounded, Excluded);
+        let lanes = self.0.get(namespace);
+        lanes
+            .into_iter()
+            .flat_map(move |lanes| lanes.range::<str, _>((behind, Unbounded)).map(|(name, _)| name))
     }
 
     pub(super) fn settings(&self, namespace: &str, lane: &str) -> Option<&LaneSettings> {

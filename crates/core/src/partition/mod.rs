@@ -10,6 +10,7 @@ mod policies;
 mod ready;
 mod running;
 mod shelves;
+mod standing;
 mod timers;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub(crate) use ready::Ready;
 pub use ready::ReadyGroup;
 use running::Running;
 use shelves::Shelves;
+pub use standing::LaneStanding;
 use timers::Timers;
 
 /// A live record that can't be read.

@@ -32,6 +32,11 @@ impl Running {
         self.tokens.range((token, ExecutionId([0; 16]))..=(token, ExecutionId([255; 16]))).map(|(_, id)| *id)
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = ExecutionId> {
+        self.tokens.iter().map(|(_, id)| *id)
+    }
+
     pub(super) fn of_session(&self, session: u64) -> impl Iterator<Item = ExecutionId> {
         self.sessions
             .range((session, ExecutionId([0; 16]))..=(session, ExecutionId([255; 16])))

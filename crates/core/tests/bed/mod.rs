@@ -172,6 +172,7 @@ impl Bed {
             fairness_key: None,
             tags: Vec::new(),
             key: None,
+            key_text: None,
             input: json("{}"),
             traceparent: None,
         }
@@ -266,6 +267,23 @@ impl Bed {
         self.run(Command::RecordStep(RecordStep { lease, key: key.into(), output: json(output) }))
     }
 
+    pub fn log(
+        &mut self,
+        lease: LeaseRef,
+        lines: Vec<String>,
+        request: Option<RequestId>,
+    ) -> Result<Outcome, Refusal> {
+        self.run(Command::Log(Log { lease, lines, request }))
+    }
+
+    /// The execution's log as it is in the store.
+    pub fn logs(&self, id: ExecutionId) -> Vec<LogRecord> {
+        let prefix = key::log_lines(id, 0);
+        let own = |key: &Key| key.table == prefix.table && key.bytes.starts_with(&prefix.bytes[..17]);
+        let records = self.store.iter().filter(|(key, _)| own(key));
+        records.map(|(_, value)| minicbor::decode(value).unwrap()).collect()
+    }
+
     pub fn cancel(&mut self, id: ExecutionId, grace_ms: Millis) -> Result<State, Refusal> {
         let cancel = Cancel { namespace: "default".into(), id, reason: Some("not needed".into()), grace_ms };
         acted(self.run(Command::Cancel(cancel)))
@@ -276,9 +294,18 @@ impl Bed {
     }
 
     pub fn replay(&mut self, id: ExecutionId, from_step: Option<&str>) -> Result<State, Refusal> {
+        self.replay_as(id, from_step, None)
+    }
+
+    pub fn replay_as(
+        &mut self,
+        id: ExecutionId,
+        from_step: Option<&str>,
+        request: Option<RequestId>,
+    ) -> Result<State, Refusal> {
         let steps = self.steps(id).into_iter().map(|(key, step)| (key, step.1)).collect();
-        let replay =
-            Replay { namespace: "default".into(), id, from_step: from_step.map(str::to_owned), steps };
+        let from_step = from_step.map(str::to_owned);
+        let replay = Replay { namespace: "default".into(), id, from_step, steps, request };
         acted(self.run(Command::Replay(replay)))
     }
 

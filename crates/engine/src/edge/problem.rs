@@ -76,6 +76,7 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::TooManyGroups { .. } => of(Code::LaneFull)
             .remedy("Spread kinds and requirements over several lanes.")
             .retry_after_ms(FULL_RETRY_MS),
+        Refusal::LogFull { .. } => of(Code::LogFull).at("lines"),
         Refusal::StepNotStarted { .. } => of(Code::StepNotStarted),
         Refusal::StepAlreadyRecorded { .. } => of(Code::StepAlreadyRecorded),
         Refusal::StepNotFound { .. } => of(Code::NotFound).at("from_step"),

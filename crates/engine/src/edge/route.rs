@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use stint_api::RequestKey;
-use stint_core::{ExecutionId, PARTITIONS, PartitionId};
+use stint_core::{ExecutionId, PARTITIONS, PartitionId, RequestId};
 use tokio::time::Instant;
 
 /// Submissions under way per open partition: few clients fill few partitions, so that batches stay large.
@@ -71,6 +71,11 @@ pub(crate) fn partition_of(key: &RequestKey) -> PartitionId {
 /// The id of the `index`-th execution that a request under this key makes.
 pub(crate) fn derived_id(key: &RequestKey, namespace: &str, index: usize) -> ExecutionId {
     ExecutionId::derived(partition_of(key), format!("{namespace}\0{key}.{index}").as_bytes())
+}
+
+/// What a request under this key is known by, where its effect makes nothing that could carry a derived id.
+pub(crate) fn request_id(key: &RequestKey) -> RequestId {
+    RequestId::derived(key.to_string().as_bytes())
 }
 
 #[cfg(test)]

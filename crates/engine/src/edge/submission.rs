@@ -55,6 +55,7 @@ pub(crate) fn submission(
         fairness_key: request.fairness_key.map(Arc::from),
         tags: request.tags.into_iter().collect(),
         key,
+        key_text: request.idempotency_key,
         input: payload::kept(request.input),
         traceparent: request.traceparent,
     })

@@ -78,8 +78,7 @@ pub(crate) fn execution(shown: Shown) -> Execution {
         tags: spec.tags.unwrap_or_default().into_iter().collect(),
         requires: execution.group.requires.iter().map(|requirement| requirement.text().to_owned()).collect(),
         fairness_key: execution.fair.as_deref().map(|fair| fair.key.to_string()),
-        // Only its hash is kept.
-        idempotency_key: None,
+        idempotency_key: spec.key_text,
         attempts: views,
         crashes: execution.crashes,
         epoch: u64::from(execution.epoch),

@@ -1,7 +1,7 @@
 //! What an operator does to one execution.
 
 use stint_api::{
-    ActionReply, CancelRequest, Code, ExecutionState, PriorityRequest, Problem, ReplayRequest,
+    ActionReply, CancelRequest, Code, ExecutionState, PriorityRequest, Problem, ReplayRequest, RequestKey,
     check_namespace,
 };
 use stint_core::command::{Act, Action, Cancel, Outcome, Replay};
@@ -10,6 +10,7 @@ use stint_core::{Command, ExecutionId, Key, Millis, key};
 
 use super::{Engine, Inner};
 use crate::edge::problem::{execution_id, problem, unexpected};
+use crate::edge::route::request_id;
 use crate::edge::submission::millis;
 use crate::edge::view;
 
@@ -39,12 +40,13 @@ impl Engine {
         acted(self.0.call(id.partition(), Command::Cancel(cancel)).await?)
     }
 
-    /// Runs an ended execution again, keeping its journal, or dropping it from a step on.
+    /// Runs an ended execution again, keeping its journal, or dropping it from a step on; once per request key.
     pub async fn replay(
         &self,
         namespace: &str,
         id: &str,
         request: ReplayRequest,
+        key: Option<RequestKey>,
     ) -> Result<ActionReply, Problem> {
         check_namespace(namespace)?;
         request.validate()?;
@@ -53,7 +55,13 @@ impl Engine {
             Some(_) => self.0.journal(namespace, id).await?,
             None => Vec::new(),
         };
-        let replay = Replay { namespace: namespace.to_owned(), id, from_step: request.from_step, steps };
+        let replay = Replay {
+            namespace: namespace.to_owned(),
+            id,
+            from_step: request.from_step,
+            steps,
+            request: key.as_ref().map(request_id),
+        };
         acted(self.0.call(id.partition(), Command::Replay(replay)).await?)
     }
 

@@ -185,7 +185,8 @@ fn namespace(name: &str) -> Arc<str> {
 }
 
 fn reply(submitted: Submitted) -> SubmitReply {
-    let Submitted { id, state, existed, trimmed } = submitted;
-    let state = if trimmed { ExecutionState::Trimmed } else { view::state(state) };
-    SubmitReply { id: id.to_string(), state, existed }
+    let Submitted { id, state, existed, trimmed, blocked_by } = submitted;
+    let seen = view::seen_state(state, blocked_by.is_some());
+    let state = if trimmed { ExecutionState::Trimmed } else { seen };
+    SubmitReply { id: id.to_string(), state, reason: blocked_by.map(str::to_owned), existed }
 }

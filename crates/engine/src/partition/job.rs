@@ -124,12 +124,14 @@ pub(super) fn subject(command: &Command) -> Option<ExecutionId> {
         Command::Release(c) => Some(c.lease.execution),
         Command::BeginStep(c) => Some(c.lease.execution),
         Command::RecordStep(c) => Some(c.lease.execution),
+        Command::Log(c) => Some(c.lease.execution),
         Command::Cancel(c) => Some(c.id),
         Command::Replay(c) => Some(c.id),
         Command::Act(c) => Some(c.id),
         Command::Fire(c) => Some(c.id),
         Command::Trim(c) => Some(c.id),
         Command::Show(c) => Some(c.id),
+        Command::Peek(c) => Some(c.id),
         Command::Why(c) => Some(c.id),
         Command::Submit(_)
         | Command::Claim(_)

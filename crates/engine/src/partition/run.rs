@@ -311,6 +311,7 @@ fn name(command: &Command) -> &'static str {
         Command::Release(_) => "release",
         Command::BeginStep(_) => "begin_step",
         Command::RecordStep(_) => "record_step",
+        Command::Log(_) => "log",
         Command::Cancel(_) => "cancel",
         Command::Replay(_) => "replay",
         Command::Act(_) => "act",
@@ -321,6 +322,7 @@ fn name(command: &Command) -> &'static str {
         Command::Trim(_) => "trim",
         Command::TrimKey(_) => "trim_key",
         Command::Show(_) => "show",
+        Command::Peek(_) => "peek",
         Command::Why(_) => "why",
     }
 }

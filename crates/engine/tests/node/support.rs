@@ -116,6 +116,7 @@ pub(crate) fn submission(id: ExecutionId) -> Submission {
         fairness_key: None,
         tags: Vec::new(),
         key: None,
+        key_text: None,
         input: payload("{}"),
         traceparent: None,
     }

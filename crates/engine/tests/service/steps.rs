@@ -55,7 +55,7 @@ async fn a_replay_keeps_the_journal_or_drops_it_from_a_step_on() {
     }
     let replay = |from: &str| {
         let from_step = (!from.is_empty()).then(|| from.to_owned());
-        bed.engine.replay("default", &id, ReplayRequest { from_step, namespace: None })
+        bed.engine.replay("default", &id, ReplayRequest { from_step, namespace: None }, None)
     };
     assert_eq!(replay("b").await.unwrap_err().code, Code::ExecutionNotFinished);
     bed.complete(&lease, "1").await.unwrap();

@@ -30,7 +30,7 @@ impl InProcess {
             }
             Request::Why(of) => Reply::Why(engine.why(&of.namespace, &of.name).await?),
             Request::Cancel(..) | Request::Replay(..) | Request::SetPriority(..) | Request::Act(..) => {
-                self.act(request).await?
+                self.act(request, key).await?
             }
             Request::Lane(of) => Reply::Lane(Box::new(engine.lane(&of.namespace, &of.name).await?)),
             Request::SetLane(..) | Request::ActOnLane(..) => self.act_on_lane(request).await?,
@@ -51,13 +51,15 @@ impl InProcess {
         })
     }
 
-    async fn act(&self, request: &Request) -> Result<Reply, SendError> {
+    async fn act(&self, request: &Request, key: Option<RequestKey>) -> Result<Reply, SendError> {
         let engine = &self.0;
         let namespace =
             |namespace: &Option<String>| namespace.clone().unwrap_or_else(|| "default".to_owned());
         let acted = match request {
             Request::Cancel(id, body) => engine.cancel(&namespace(&body.namespace), id, body.clone()).await?,
-            Request::Replay(id, body) => engine.replay(&namespace(&body.namespace), id, body.clone()).await?,
+            Request::Replay(id, body) => {
+                engine.replay(&namespace(&body.namespace), id, body.clone(), key).await?
+            }
             Request::SetPriority(id, body) => {
                 engine.set_priority(&namespace(&body.namespace), id, body.clone()).await?
             }
