@@ -7,6 +7,7 @@
 
 mod commits;
 mod reads;
+mod scans;
 pub mod script;
 mod sizes;
 mod writer;
@@ -103,6 +104,7 @@ pub const CASES: &[Case] = cases![
     commits::deleting_an_absent_key_is_fine,
     commits::put_and_delete_many_times,
     commits::an_empty_batch_moves_the_head,
+    commits::an_empty_partition_may_begin_at_any_version,
     commits::partitions_are_independent,
     commits::tables_do_not_meet,
     commits::racing_commits_of_two_nodes_apply_one_each_time,
@@ -115,6 +117,9 @@ pub const CASES: &[Case] = cases![
     reads::get_is_atomic_at_a_head,
     reads::load_gives_all_live_records,
     reads::load_under_a_writer_catches_up,
+    scans::scan_gives_all_cold_records,
+    scans::scan_under_a_writer_misses_nothing_that_stays,
+    scans::scan_of_values_large_and_small,
     reads::changes_since_a_head,
     reads::changes_since_an_unknown_head_are_too_old,
     reads::range_bounds_order_and_limits,

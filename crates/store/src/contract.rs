@@ -1,6 +1,6 @@
-//! The contract: six calls, and what each must guarantee.
+//! The contract: seven calls, and what each must guarantee.
 //!
-//! The order of the six guarantees matters more than their number: a head that moves exactly once per
+//! The order of the guarantees matters more than their number: a head that moves exactly once per
 //! committed batch, a batch that applies whole or not at all, and a lost reply that can be settled by sending
 //! the same batch again.
 
@@ -46,7 +46,7 @@ pub struct PartitionId(pub u8);
 pub enum Table {
     /// Records of open work: get, put, delete, load all. Small.
     Live,
-    /// Records read by their exact key only: get, put, delete.
+    /// Records read by their exact key only: get, put, delete. A backup scans them.
     Cold,
     /// Records also read by range, in byte order of their keys.
     Ordered,
@@ -87,7 +87,8 @@ pub struct Write {
 /// Everything one commit changes, all or nothing. A key appears in `writes` at most once.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Batch {
-    /// The head after this batch. `next.nonce` is fresh and not 0, `next.version` is the expected one + 1.
+    /// The head after this batch. `next.nonce` is fresh and not 0, `next.version` is the expected one + 1; the first
+    /// batch of an empty partition may begin at any version above 0, so that a restore goes on where its backup ended.
     pub next: Head,
     /// Random number of the committing process's start.
     pub incarnation: u64,
@@ -111,7 +112,9 @@ impl Batch {
         if partition > META {
             return broken(format!("partition {} does not exist", partition.0));
         }
-        if self.next.version != expected.version.wrapping_add(1) || self.next.nonce == 0 {
+        let follows = self.next.version == expected.version.wrapping_add(1)
+            || expected == Head::default() && self.next.version > 0;
+        if !follows || self.next.nonce == 0 {
             return broken(format!(
                 "version {} with nonce {} can't follow version {}",
                 self.next.version, self.next.nonce, expected.version
@@ -334,6 +337,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
 
     /// A page of ordered records. `cursor` of the page is the next `from` (or, in reverse, the next `to`).
     fn range(&self, partition: PartitionId, range: Range) -> BoxFuture<'_, Result<Page, StoreError>>;
+
+    /// A page of all cold records; `cursor` is `None` at first. Pages may be read at different heads, which never go
+    /// back. A key that exists from the first page's head to the last one's appears at least once; one that is put or
+    /// deleted in between may or may not. Every row stands as it was at its page's head.
+    fn scan(&self, partition: PartitionId, cursor: Option<Bytes>) -> BoxFuture<'_, Result<Page, StoreError>>;
 
     /// Live keys changed since `head`. A store that only one process can open may always answer `TooOld`
     /// to a head that is not its present one.

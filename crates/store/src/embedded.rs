@@ -256,7 +256,7 @@ impl Store for EmbeddedStore {
     fn load(&self, partition: PartitionId, cursor: Option<Bytes>) -> BoxFuture<'_, Result<Page, StoreError>> {
         Box::pin(async move {
             let view = self.shared.view()?;
-            self.shared.read(view.load(partition, cursor.as_ref()))
+            self.shared.read(view.all(Table::Live, partition, cursor.as_ref()))
         })
     }
 
@@ -264,6 +264,13 @@ impl Store for EmbeddedStore {
         Box::pin(async move {
             let view = self.shared.view()?;
             self.shared.read(view.range(partition, &range))
+        })
+    }
+
+    fn scan(&self, partition: PartitionId, cursor: Option<Bytes>) -> BoxFuture<'_, Result<Page, StoreError>> {
+        Box::pin(async move {
+            let view = self.shared.view()?;
+            self.shared.read(view.all(Table::Cold, partition, cursor.as_ref()))
         })
     }
 

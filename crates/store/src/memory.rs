@@ -39,7 +39,7 @@ pub struct MemoryConfig {
     pub faults: Option<Box<dyn FaultPlan>>,
     /// Commits per partition that [`MemoryStore::lose`] can take back.
     pub history: usize,
-    /// Rows of a page of [`Store::load`] at most.
+    /// Rows of a page of [`Store::load`] and [`Store::scan`] at most.
     pub load_rows: usize,
     /// What [`Store::identity`] answers at first.
     pub identity: String,
@@ -351,6 +351,11 @@ impl Store for MemoryStore {
 
     fn range(&self, partition: PartitionId, range: Range) -> BoxFuture<'_, Result<Page, StoreError>> {
         Box::pin(self.read(Call::Range, partition, move |p| p.range(&range)))
+    }
+
+    fn scan(&self, partition: PartitionId, cursor: Option<Bytes>) -> BoxFuture<'_, Result<Page, StoreError>> {
+        let rows = self.shared.config.load_rows;
+        Box::pin(self.read(Call::Scan, partition, move |p| p.scan(cursor, rows)))
     }
 
     fn changes(&self, partition: PartitionId, since: Head) -> BoxFuture<'_, Result<Changes, StoreError>> {

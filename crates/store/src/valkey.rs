@@ -211,6 +211,12 @@ impl Store for ValkeyStore {
         )
     }
 
+    fn scan(&self, partition: PartitionId, cursor: Option<Bytes>) -> BoxFuture<'_, Result<Page, StoreError>> {
+        Box::pin(
+            async move { read::scan(&*self.link()?, &self.scripts, self.keys(partition)?, cursor).await },
+        )
+    }
+
     fn changes(&self, partition: PartitionId, since: Head) -> BoxFuture<'_, Result<Changes, StoreError>> {
         Box::pin(
             async move { read::changes(&*self.link()?, &self.scripts, self.keys(partition)?, since).await },

@@ -38,6 +38,9 @@ impl Store for Broken {
     fn range(&self, p: PartitionId, range: Range) -> BoxFuture<'_, Result<Page, StoreError>> {
         self.inner.range(p, range)
     }
+    fn scan(&self, p: PartitionId, cursor: Option<Bytes>) -> BoxFuture<'_, Result<Page, StoreError>> {
+        self.inner.scan(p, cursor)
+    }
     fn changes(&self, p: PartitionId, since: Head) -> BoxFuture<'_, Result<Changes, StoreError>> {
         self.inner.changes(p, since)
     }

@@ -1,8 +1,9 @@
 //! The store's edge as one node sees it: cut off when the node dies, watched by the checker, and the place of most
 //! planted bugs.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,12 +25,14 @@ pub(crate) struct SeamStore {
     world: Arc<World>,
     inner: MemoryStore,
     life: Life,
+    /// The head of the first page, of partitions that are being loaded.
+    loading: Mutex<BTreeMap<PartitionId, Head>>,
 }
 
 impl SeamStore {
     pub(crate) fn new(world: &Arc<World>, life: Life) -> Self {
         let inner = world.store.handle(life.node() as u64);
-        Self { world: Arc::clone(world), inner, life }
+        Self { world: Arc::clone(world), inner, life, loading: Mutex::default() }
     }
 
     /// A head as this node reads it: a planted bug hides that it is of a level that the node is too old for.
@@ -66,6 +69,16 @@ impl SeamStore {
         if self.world.spins() {
             self.world.check().found(Invariant::Ends, "the store is called without end at one instant");
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// Counts pages that are of another head than the first one.
+    fn loads(&self, partition: PartitionId, is_first: bool, head: Head) {
+        let mut loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_first {
+            loading.insert(partition, head);
+        } else if loading.get(&partition).is_some_and(|first| *first != head) && partition != META {
+            self.world.trace().count("page loaded under a writer");
         }
     }
 
@@ -112,10 +125,11 @@ impl SeamStore {
             self.life.kill();
         }
         self.life.check().await;
-        if let Ok(Committed::Yes(head)) = &answer
-            && partition != META
-        {
-            self.world.check().confirmed(node, partition, head.version);
+        if let Ok(Committed::Yes(head)) = &answer {
+            match partition {
+                META => self.world.check().spoke(node),
+                _ => self.world.check().confirmed(node, partition, head.version),
+            }
         }
         answer
     }
@@ -126,7 +140,11 @@ impl SeamStore {
         expected: Head,
         batch: Arc<Batch>,
     ) -> Result<Committed, StoreError> {
-        let Some(plant) = self.world.plan.plant.filter(|_| partition != META) else {
+        let plant = self.world.plan.plant;
+        if plant == Some(Plant::Mute) && partition == META && self.world.running(self.life.node()).is_some() {
+            return Ok(Committed::Conflict(self.inner.head(META)));
+        }
+        let Some(plant) = plant.filter(|_| partition != META) else {
             return self.inner.commit(partition, expected, batch).await;
         };
         let dice = &self.world.dice;
@@ -139,6 +157,11 @@ impl SeamStore {
                     let _too_late_to_tell = inner.commit(partition, expected, late).await;
                 });
                 Ok(Committed::Yes(batch.next))
+            }
+            Plant::KeepLevel => {
+                let next = Head { level: batch.next.level.min(stint_core::LEVEL), ..batch.next };
+                let batch = Arc::new(Batch { next, ..Batch::clone(&batch) });
+                self.inner.commit(partition, expected, batch).await
             }
             Plant::BlindCommit => self.commit_blindly(partition, expected, batch).await,
             Plant::Stall if partition.0.is_multiple_of(8) => std::future::pending().await,
@@ -171,6 +194,7 @@ impl SeamStore {
                 write.table == Table::Live && write.value.is_some() && self.world.dice.chance(30)
             }
             Plant::KeepMessages => is(Table::Live, b'o') && write.value.is_none(),
+            Plant::StaleCopies => is(Table::Live, b'l') && partition.0.is_multiple_of(3),
             Plant::ForgetPause => is(Table::Live, b'l') && partition.0.is_multiple_of(2),
             Plant::SilentLoss => {
                 is(Table::Ordered, b'g')
@@ -239,7 +263,9 @@ impl Store for SeamStore {
 
     fn load(&self, partition: PartitionId, cursor: Option<Bytes>) -> BoxFuture<'_, Result<Page, StoreError>> {
         Box::pin(async move {
+            let is_first = cursor.is_none();
             let page = self.alive(self.inner.load(partition, cursor)).await?;
+            self.loads(partition, is_first, page.head);
             Ok(Page { head: self.read(partition, page.head), ..page })
         })
     }

@@ -376,6 +376,31 @@ pub(super) async fn a_batch_that_breaks_the_contract_is_refused(fixture: &mut dy
     write(store.as_ref(), at, vec![put(Live, "k", "3")]).await.map(|_| ())
 }
 
+pub(super) async fn an_empty_partition_may_begin_at_any_version(fixture: &mut dyn Fixture) -> Outcome {
+    let store = fixture.store();
+    let mut first = (*batch(NODE, Head::default(), vec![put(Live, "k", "1")])).clone();
+    first.next = Head { timeline: 3, version: 1 << 40, nonce: 9, ..first.next };
+    let first = Arc::new(first);
+    let at = commit(store.as_ref(), P, Head::default(), &first).await?;
+    same(&store.commit(P, Head::default(), first).await?, &Committed::Yes(at), "the same batch again")?;
+    let next = write(store.as_ref(), at, vec![put(Live, "k", "2")]).await?;
+    same(&next.version, &((1 << 40) + 1), "the version after it")?;
+    match store.changes(P, at).await? {
+        Changes::TooOld => check(store.exclusive(), "changes since the first batch are known"),
+        Changes::Since { rows, head } => same(
+            &(rows, head),
+            &(vec![(bytes("k"), Some(bytes("2")))], next),
+            "changes since the first batch",
+        ),
+    }?;
+    same(
+        &matches!(store.changes(P, Head::default()).await?, Changes::Since { rows, .. } if rows.is_empty()),
+        &false,
+        "no change since the beginning",
+    )?;
+    same(&read(store.as_ref(), P, Live, "k").await?, &(Some(bytes("2")), next), "the record")
+}
+
 pub(super) async fn counters_count(fixture: &mut dyn Fixture) -> Outcome {
     let store = fixture.store();
     let before = store.counters();

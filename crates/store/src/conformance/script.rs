@@ -238,7 +238,17 @@ async fn compare_get(
 
 async fn compare_load(store: &dyn Store, partition: PartitionId, model: &Model) -> Result<(), Reason> {
     let (records, head) = load_caught_up(store, partition).await?;
-    same(&(records, head), &(model.rows(Table::Live).collect(), model.head), "load")
+    same(&(records, head), &(model.rows(Table::Live).collect(), model.head), "load")?;
+    let (mut records, mut cursor) = (BTreeMap::new(), None);
+    loop {
+        let page = store.scan(partition, cursor).await?;
+        same(&page.head, &model.head, "the head of a scan")?;
+        records.extend(page.rows);
+        cursor = page.cursor;
+        if cursor.is_none() {
+            return same(&records, &model.rows(Table::Cold).collect(), "scan");
+        }
+    }
 }
 
 async fn compare_range(

@@ -12,7 +12,7 @@ use fjall::{Readable, Snapshot};
 use super::tables::{KeyBuffer, Tables, record_key};
 use crate::contract::{Head, META, Page, PartitionId, Range, Table, Values};
 
-/// Rows of a page of live records.
+/// Rows of a page of a whole table.
 const LOAD_ROWS: usize = 4_096;
 
 /// Bytes at which any page ends.
@@ -59,9 +59,15 @@ impl View {
         Ok(present)
     }
 
-    pub(super) fn load(&self, partition: PartitionId, cursor: Option<&Bytes>) -> fjall::Result<Page> {
+    /// A page of a whole table, in key order.
+    pub(super) fn all(
+        &self,
+        table: Table,
+        partition: PartitionId,
+        cursor: Option<&Bytes>,
+    ) -> fjall::Result<Page> {
         let from = KeyBuffer::default().key(partition, cursor.map_or(&[], |c| c)).to_vec();
-        let rows = self.snapshot.range(&self.tables.live, from..vec![partition.0 + 1]);
+        let rows = self.snapshot.range(self.tables.of(table), from..vec![partition.0 + 1]);
         let (rows, last) = page(rows, LOAD_ROWS)?;
         Ok(Page { rows, cursor: last.map(|key| after(&key)), head: self.head(partition) })
     }

@@ -19,6 +19,8 @@ pub enum Call {
     Load,
     /// [`crate::Store::range`]
     Range,
+    /// [`crate::Store::scan`]
+    Scan,
     /// [`crate::Store::changes`]
     Changes,
     /// [`crate::Store::clock`]

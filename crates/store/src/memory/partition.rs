@@ -128,8 +128,16 @@ impl Partition {
     }
 
     pub(super) fn load(&self, cursor: Option<Bytes>, rows_max: usize) -> Page {
+        self.all(&self.data.live, cursor, rows_max)
+    }
+
+    pub(super) fn scan(&self, cursor: Option<Bytes>, rows_max: usize) -> Page {
+        self.all(&self.data.cold, cursor, rows_max)
+    }
+
+    fn all(&self, table: &BTreeMap<Bytes, Bytes>, cursor: Option<Bytes>, rows_max: usize) -> Page {
         let from = cursor.map_or(Bound::Unbounded, Bound::Included);
-        let rows = self.data.live.range::<Bytes, _>((from, Bound::Unbounded));
+        let rows = table.range::<Bytes, _>((from, Bound::Unbounded));
         let (rows, last) = page(rows, rows_max);
         Page { rows, cursor: last.map(|key| after(&key)), head: self.data.head }
     }

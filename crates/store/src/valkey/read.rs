@@ -1,4 +1,4 @@
-//! Get, load, range and changes: their scripts' arguments and answers.
+//! Get, load, scan, range and changes: their scripts' arguments and answers.
 
 use bytes::Bytes;
 use redis::Value;
@@ -14,6 +14,9 @@ const PAGE_BYTES: usize = 1 << 20;
 /// Records that the first page of a load asks for; later ones by the size of what came.
 const LOAD_FIRST: usize = 256;
 const LOAD_MAX: usize = 8_192;
+
+/// Records at which a page of a scan ends: the server does nothing else meanwhile.
+const SCAN_MAX: usize = 4_096;
 
 /// Rows of a page of a range, however many are asked for: the server does nothing else meanwhile.
 const RANGE_MAX: usize = 4_096;
@@ -91,6 +94,34 @@ pub(super) async fn load(
         }
         cursor.into()
     });
+    Ok(Page { rows, cursor, head })
+}
+
+pub(super) async fn scan(
+    link: &Link,
+    scripts: &Scripts,
+    at: &PartitionKeys,
+    cursor: Option<Bytes>,
+) -> Result<Page, StoreError> {
+    let (cursor, run) = match &cursor {
+        None => ("0", ""),
+        Some(cursor) => std::str::from_utf8(cursor)
+            .ok()
+            .and_then(|cursor| cursor.split_once(' '))
+            .ok_or_else(|| StoreError::Fatal("not a cursor of a scan".to_owned()))?,
+    };
+    let (bytes_wanted, records) = (PAGE_BYTES.to_string(), SCAN_MAX.to_string());
+    let call = Call {
+        code: &scripts.scan,
+        keys: &[&at.head, &at.cold],
+        args: &[cursor.as_bytes(), run.as_bytes(), bytes_wanted.as_bytes(), records.as_bytes()],
+    };
+    let mut reply = array(call.send(link).await.map_err(failure)?)?.into_iter();
+    let head = head(reply.next())?;
+    let run = bytes(reply.next())?;
+    let next = bytes(reply.next())?;
+    let rows = rows(reply)?;
+    let cursor = (&next[..] != b"0").then(|| [&next[..], b" ", &run].concat().into());
     Ok(Page { rows, cursor, head })
 }
 
