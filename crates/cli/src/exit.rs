@@ -2,12 +2,20 @@
 
 use std::process::ExitCode;
 
+use stint::api::ExecutionState;
+
 /// A command's end, if it is not success.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failed {
     /// Something was checked and is not as it should be.
     #[error("{0}")]
     Difference(String),
+    /// The arguments or the configuration make no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The server said no to at least one of several things.
+    #[error("{0}")]
+    Refused(String),
     /// The store can't be opened or has failed.
     #[error("{code}: {reason}")]
     Store {
@@ -16,9 +24,20 @@ pub(crate) enum Failed {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// An execution has no output, or none yet.
+    #[error("{text}")]
+    Unfinished {
+        /// Where it stands.
+        state: ExecutionState,
+        /// The same for people.
+        text: String,
+    },
     /// Ctrl-C or SIGTERM.
     #[error("interrupted")]
     Interrupted,
+    /// Whoever read standard output has gone, as `head` does.
+    #[error("the reader of the output has gone")]
+    OutputClosed,
 }
 
 /// Exit code of a failed store; also used where the process has to end at once.
@@ -27,17 +46,36 @@ pub(crate) const STORE: u8 = 5;
 /// Says on standard error why, and gives the exit code that means it.
 pub(crate) fn code(ended: anyhow::Result<()>) -> ExitCode {
     let Err(error) = ended else { return ExitCode::SUCCESS };
-    eprintln!("stint: {error:#}");
-    if let Some(failed) = error.downcast_ref::<Failed>() {
-        return ExitCode::from(match failed {
-            Failed::Difference(_) => 1,
-            Failed::Store { .. } => STORE,
-            Failed::Interrupted => 130,
-        });
+    let failed = error.downcast_ref::<Failed>();
+    if !matches!(failed, Some(Failed::OutputClosed)) {
+        eprintln!("stint: {error:#}");
     }
-    ExitCode::from(match error.downcast_ref::<stint::Error>() {
-        Some(stint::Error::Refused(_)) => 3,
-        Some(stint::Error::NoAnswer { .. }) => 4,
-        _ => 1,
+    ExitCode::from(match failed {
+        Some(failed) => failed.code(),
+        None => match error.downcast_ref::<stint::Error>() {
+            Some(stint::Error::Configuration(_)) => 2,
+            Some(stint::Error::Refused(_)) => 3,
+            Some(stint::Error::NoAnswer { .. } | stint::Error::Protocol(_)) => 4,
+            _ => 1,
+        },
     })
+}
+
+impl Failed {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Difference(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Refused(_) => 3,
+            Self::Store { .. } => STORE,
+            Self::Unfinished { state, .. } => match state {
+                ExecutionState::Cancelled | ExecutionState::Skipped => 6,
+                ExecutionState::Expired => 7,
+                state if state.is_terminal() => 1,
+                _ => 8,
+            },
+            Self::Interrupted => 130,
+            Self::OutputClosed => 141,
+        }
+    }
 }

@@ -3,27 +3,34 @@
 //! One file per command in `commands/`. Data goes to standard output, everything else to standard error.
 
 mod children;
+mod clock;
 mod commands;
 mod exit;
+mod output;
 mod proc;
+mod profile;
 mod signals;
 mod store;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const AFTER_HELP: &str = "Exit codes:
   0  done
-  1  failed, or a check found a difference
-  2  wrong arguments
-  3  the server refused the request
-  4  the server gave no answer
+  1  failed: the execution, the command, or a check that found a difference
+  2  wrong arguments or configuration
+  3  the server refused the request, or some of it
+  4  no server answered, or none of this version
   5  the store can't be opened or has failed
-130  interrupted";
+  6  the execution was cancelled
+  7  the execution's time was over
+  8  the execution has not ended yet
+130  interrupted
+141  the reader of the output has gone";
 
 /// Runs work that must finish.
 #[derive(Parser)]
@@ -35,18 +42,44 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Runs a server to try things with, on data that are removed at the end or kept in a directory.
+    Dev(commands::dev::Args),
     /// Runs a server.
     Serve(commands::serve::Args),
+    /// Submits one execution, or one for each line of a file.
+    Submit(commands::submit::Args),
+    /// Submits an execution, waits for its end and prints its output.
+    Run(commands::run::Args),
+    /// Works: runs a program for each execution of some kinds.
+    Work(commands::work::Args),
+    /// Shows an execution.
+    Show(commands::show::Args),
+    /// Says what an execution waits for.
+    Why(commands::why::Args),
+    /// Prints an execution's output, after waiting for it if asked to.
+    Result(commands::result::Args),
+    /// Cancels executions.
+    Cancel(commands::cancel::Args),
+    /// Runs executions that have ended again.
+    Replay(commands::replay::Args),
+    /// Changes executions' priority.
+    Priority(commands::priority::Args),
+    /// Keeps executions from starting; running ones are asked to stop.
+    Pause(commands::pause::Args),
+    /// Ends executions' pause.
+    Resume(commands::resume::Args),
+    /// Takes executions away from their workers; another attempt follows.
+    Revoke(commands::revoke::Args),
+    /// Shows and sets lanes.
+    Lane(commands::lane::Args),
+    /// Shows workers.
+    Worker(commands::worker::Args),
     /// Counts the files of a folder in worker processes, while a worker and the server are killed.
     Demo(commands::demo::Args),
     /// Measures, one JSON line per row.
     Bench(commands::bench::Args),
-    /// Submits one execution.
-    Submit(commands::submit::Args),
-    /// Shows an execution.
-    Show(commands::show::Args),
-    /// Waits for an execution's result.
-    Result(commands::result::Args),
+    /// Prints a script that completes commands in a shell.
+    Completions(commands::completions::Args),
     #[command(hide = true)]
     DemoWorker(commands::demo::WorkerArgs),
 }
@@ -54,12 +87,25 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command {
+        Command::Dev(args) => commands::dev::run(args),
         Command::Serve(args) => commands::serve::run(args),
+        Command::Submit(args) => commands::submit::run(args),
+        Command::Run(args) => commands::run::run(args),
+        Command::Work(args) => commands::work::run(args),
+        Command::Show(args) => commands::show::run(args),
+        Command::Why(args) => commands::why::run(args),
+        Command::Result(args) => commands::result::run(args),
+        Command::Cancel(args) => commands::cancel::run(args),
+        Command::Replay(args) => commands::replay::run(args),
+        Command::Priority(args) => commands::priority::run(args),
+        Command::Pause(args) => commands::pause::run(args),
+        Command::Resume(args) => commands::resume::run(args),
+        Command::Revoke(args) => commands::revoke::run(args),
+        Command::Lane(args) => commands::lane::run(args),
+        Command::Worker(args) => commands::worker::run(args),
         Command::Demo(args) => commands::demo::run(args),
         Command::Bench(args) => commands::bench::run(args),
-        Command::Submit(args) => commands::submit::run(args),
-        Command::Show(args) => commands::show::run(args),
-        Command::Result(args) => commands::result::run(args),
+        Command::Completions(args) => commands::completions::run(args, Cli::command()),
         Command::DemoWorker(args) => commands::demo::run_worker(args),
     };
     exit::code(ended)

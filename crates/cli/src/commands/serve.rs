@@ -40,15 +40,38 @@ pub(crate) struct Args {
     report: Option<PathBuf>,
 }
 
+/// A server to be.
+pub(super) struct Hosted {
+    store: StoreUrl,
+    listen: SocketAddr,
+    how: StoreArgs,
+    node_name: Option<String>,
+    with_parent: bool,
+    report: Option<PathBuf>,
+}
+
+impl Hosted {
+    /// A server on this store at this address.
+    pub(super) fn new(store: StoreUrl, listen: SocketAddr, how: StoreArgs) -> Self {
+        Self { store, listen, how, node_name: None, with_parent: false, report: None }
+    }
+}
+
 pub(crate) fn run(args: Args) -> Result<()> {
-    start_log(args.json);
+    start_log("info", args.json);
+    let Args { store, listen, node_name, json: _, how, with_parent, report } = args;
+    host(Hosted { store, listen, how, node_name, with_parent, report }, |_| {})
+}
+
+/// Serves until a signal comes. Says the address on standard output, and whatever `ready` says after it.
+pub(super) fn host(hosted: Hosted, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(serve(args));
+    let ended = runtime.block_on(serve(hosted, ready));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(args: Args) -> Result<()> {
+async fn serve(args: Hosted, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     // From here on, so that a server that is told to stop while it opens its store ends in good order too.
     let mut interrupts = Interrupts::listen()?;
     let mut config = EngineConfig::default();
@@ -58,7 +81,8 @@ async fn serve(args: Args) -> Result<()> {
     let opening = async {
         let store = args.store.open(&args.how).await?;
         let opened = Engine::open(store.clone(), config).await;
-        let engine = opened.map_err(|error| Failed::Store { code: error.code(), reason: error.to_string() })?;
+        let engine =
+            opened.map_err(|error| Failed::Store { code: error.code(), reason: error.to_string() })?;
         anyhow::Ok((store, engine))
     };
     let (store, engine) = tokio::select! {
@@ -73,6 +97,7 @@ async fn serve(args: Args) -> Result<()> {
     let line = format!("stint listening on http://{}", server.address());
     writeln!(std::io::stdout(), "{line}").context("cannot say the address on standard output")?;
     info!(address = %server.address(), "listening");
+    ready(server.address());
     let with_parent = args.with_parent;
     server
         .serve(async move {
@@ -105,12 +130,15 @@ async fn serve(args: Args) -> Result<()> {
     Ok(())
 }
 
-fn start_log(as_json: bool) {
-    let filter = EnvFilter::try_from_env("STINT_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,fjall=warn,lsm_tree=warn"));
+/// Logs to standard error, at this level unless `STINT_LOG` says otherwise.
+pub(super) fn start_log(level: &str, as_json: bool) {
+    let usual = || EnvFilter::new(format!("{level},fjall=warn,lsm_tree=warn"));
+    let filter = EnvFilter::try_from_env("STINT_LOG").unwrap_or_else(|_| usual());
+    let is_colourful =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(is_colourful);
     if as_json { log.json().init() } else { log.init() }
 }
