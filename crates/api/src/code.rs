@@ -139,6 +139,9 @@ codes! {
     /// The store does not answer.
     StoreUnavailable "store_unavailable" 503 Unknown "The store is not available"
         "Send the same request again under the same Idempotency-Key.";
+    /// The server did not finish the request in its time.
+    HandlerTimeout "handler_timeout" 503 Unknown "The request was not done in time"
+        "Send the same request again under the same Idempotency-Key.";
     /// The server is shutting down.
     Draining "draining" 503 Retryable "The server is shutting down"
         "Send the request again, to another node or after the restart.";

@@ -9,9 +9,11 @@
 
 mod body;
 mod connection;
+mod document;
 mod extract;
 mod guard;
 mod listen;
+mod problems;
 mod query;
 mod reply;
 mod routes;

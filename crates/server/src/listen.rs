@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tracing::{info, warn};
 
 use crate::connection::{Connections, open};
-use crate::routes::{App, router};
+use crate::routes::router;
 
 /// How a server is set up.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ impl Server {
     /// answers all parked polls, and returns when all open requests are answered or the time for it is over.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, engine, config, .. } = self;
-        let router = router(App::new(engine.clone(), &config));
+        let router = router(engine.clone(), &config);
         let connections = Connections::new(router);
         let watcher = GracefulShutdown::new();
         let mut shutdown = std::pin::pin!(shutdown);

@@ -3,6 +3,9 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use stint_api::{Code, DEFAULT_NAMESPACE, Problem, check_namespace};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{ObjectBuilder, Type};
 
 use crate::reply::Refusal;
 use crate::routes::App;
@@ -16,6 +19,9 @@ pub(crate) struct Wait {
     pub(crate) wait_ms: u64,
 }
 
+/// No query: `/livez` and other GETs that take no parameters.
+pub(crate) struct NoQuery;
+
 /// No query at all, of requests that say everything in their body.
 pub(crate) fn refuse(query: Option<&str>) -> Result<(), Problem> {
     match query.map(|query| form_urlencoded::parse(query.as_bytes()).next()) {
@@ -26,6 +32,40 @@ pub(crate) fn refuse(query: Option<&str>) -> Result<(), Problem> {
         }
         _ => Ok(()),
     }
+}
+
+impl FromRequestParts<App> for NoQuery {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Refusal> {
+        let [] = read(parts.uri.query(), [])?;
+        Ok(Self)
+    }
+}
+
+impl IntoParams for Namespace {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![parameter("namespace", Type::String, "Whose it is.")]
+    }
+}
+
+impl IntoParams for Wait {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![
+            parameter("namespace", Type::String, "Whose it is."),
+            parameter("wait_ms", Type::Integer, "How long to wait if there is nothing to say yet."),
+        ]
+    }
+}
+
+/// A parameter of a query, for the document; its bounds are those of its name.
+pub(crate) fn parameter(name: &str, kind: Type, description: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .description(Some(description))
+        .schema(Some(ObjectBuilder::new().schema_type(kind)))
+        .build()
 }
 
 impl FromRequestParts<App> for Namespace {
@@ -71,8 +111,12 @@ fn read<const N: usize>(query: Option<&str>, names: [&str; N]) -> Result<[Option
         let slot = names.iter().zip(&mut values).find(|(known, _)| **known == name).map(|(_, slot)| slot);
         match slot {
             None => {
-                let detail =
-                    format!("the parameter `{name}` is not known here, expected {}", names.join(", "));
+                let detail = match names.as_slice() {
+                    [] => format!("the parameter `{name}` is not known here, none is"),
+                    names => {
+                        format!("the parameter `{name}` is not known here, expected {}", names.join(", "))
+                    }
+                };
                 return Err(Problem::new(Code::UnknownField, detail).at(name));
             }
             Some(Some(_)) => {

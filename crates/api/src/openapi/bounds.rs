@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::limits::*;
 
+/// Longest id that has any chance, in characters.
+const PATH_CHARS: usize = 256;
+
 /// What a field or parameter is held to, as a piece of JSON Schema that is put over its own. `owner` is the schema that
 /// has the field, or the name of the operation's resource for a parameter; most names mean the same everywhere.
 pub fn bounds(owner: &str, name: &str) -> Option<Value> {
@@ -43,6 +46,7 @@ fn of_name(name: &str) -> Option<Value> {
             merge(&mut bound, json!({"default": DEFAULT_NAMESPACE}));
             bound
         }
+        "id" | "job" => text(PATH_CHARS),
         "lane" | "kind" | "name" => named(NAME_CHARS),
         "lanes" => json!({"minItems": 1, "maxItems": CLAIM_NAMES, "items": named(NAME_CHARS)}),
         "kinds" => json!({"maxItems": CLAIM_NAMES, "items": named(NAME_CHARS)}),

@@ -4,6 +4,7 @@ mod executions;
 mod health;
 mod lanes;
 mod leases;
+mod openapi;
 mod worker;
 mod workers;
 
@@ -11,11 +12,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, Uri};
-use axum::routing::{get, post};
+use bytes::Bytes;
 use stint_api::{Code, DEFAULT_NAMESPACE, Problem};
 use stint_engine::Engine;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::ServerConfig;
+use crate::document::document;
 use crate::reply::Refusal;
 
 /// What every handler has.
@@ -24,46 +28,52 @@ pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) body_bytes: usize,
     pub(crate) body_timeout: Duration,
+    /// The OpenAPI document, as it is sent.
+    pub(crate) document: Bytes,
 }
 
-impl App {
-    pub(crate) fn new(engine: Engine, config: &ServerConfig) -> Self {
-        Self { engine, body_bytes: config.body_bytes, body_timeout: config.body_timeout }
-    }
+/// The endpoints and what they say of themselves: one registration gives both, so that neither can be missing.
+fn endpoints() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(executions::submit::submit))
+        .routes(routes!(executions::submit_batch::submit_batch))
+        .routes(routes!(executions::get::get))
+        .routes(routes!(executions::result::result))
+        .routes(routes!(executions::why::why))
+        .routes(routes!(executions::cancel::cancel))
+        .routes(routes!(executions::replay::replay))
+        .routes(routes!(executions::priority::priority))
+        .routes(routes!(executions::pause::pause))
+        .routes(routes!(executions::resume::resume))
+        .routes(routes!(executions::revoke::revoke))
+        .routes(routes!(leases::claim::claim))
+        .routes(routes!(leases::heartbeat::heartbeat))
+        .routes(routes!(leases::complete::complete))
+        .routes(routes!(leases::fail::fail))
+        .routes(routes!(leases::release::release))
+        .routes(routes!(leases::begin_step::begin_step))
+        .routes(routes!(leases::record_step::record_step))
+        .routes(routes!(worker::exchange::exchange))
+        .routes(routes!(workers::list::list))
+        .routes(routes!(lanes::get::get, lanes::set::set))
+        .routes(routes!(lanes::pause::pause))
+        .routes(routes!(lanes::resume::resume))
+        .routes(routes!(lanes::drain::drain))
+        .routes(routes!(openapi::openapi))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
 }
 
-/// The endpoints, each with its handler.
-pub(crate) fn router(app: App) -> Router {
-    Router::new()
-        .route("/v1/executions", post(executions::submit::submit))
-        .route("/v1/executions/batch", post(executions::submit_batch::submit_batch))
-        .route("/v1/executions/{id}", get(executions::get::get))
-        .route("/v1/executions/{id}/result", get(executions::result::result))
-        .route("/v1/executions/{id}/why", get(executions::why::why))
-        .route("/v1/executions/{id}/cancel", post(executions::cancel::cancel))
-        .route("/v1/executions/{id}/replay", post(executions::replay::replay))
-        .route("/v1/executions/{id}/priority", post(executions::priority::priority))
-        .route("/v1/executions/{id}/pause", post(executions::pause::pause))
-        .route("/v1/executions/{id}/resume", post(executions::resume::resume))
-        .route("/v1/executions/{id}/revoke", post(executions::revoke::revoke))
-        .route("/v1/leases", post(leases::claim::claim))
-        .route("/v1/leases/{lease}/heartbeat", post(leases::heartbeat::heartbeat))
-        .route("/v1/leases/{lease}/complete", post(leases::complete::complete))
-        .route("/v1/leases/{lease}/fail", post(leases::fail::fail))
-        .route("/v1/leases/{lease}/release", post(leases::release::release))
-        .route("/v1/leases/{lease}/steps", post(leases::begin_step::begin_step))
-        .route("/v1/leases/{lease}/steps/{key}/result", post(leases::record_step::record_step))
-        .route("/v1/worker/exchange", post(worker::exchange::exchange))
-        .route("/v1/workers", get(workers::list::list))
-        .route("/v1/lanes/{name}", get(lanes::get::get).put(lanes::set::set))
-        .route("/v1/lanes/{name}/pause", post(lanes::pause::pause))
-        .route("/v1/lanes/{name}/resume", post(lanes::resume::resume))
-        .route("/v1/lanes/{name}/drain", post(lanes::drain::drain))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .fallback(no_endpoint)
-        .method_not_allowed_fallback(no_method)
-        .with_state(app)
+/// All endpoints over an engine.
+pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
+    let (router, collected) = endpoints().split_for_parts();
+    let app = App {
+        engine,
+        body_bytes: config.body_bytes,
+        body_timeout: config.body_timeout,
+        document: document(collected).to_string().into(),
+    };
+    router.fallback(no_endpoint).method_not_allowed_fallback(no_method).with_state(app)
 }
 
 /// The namespace that a body names, or the default.

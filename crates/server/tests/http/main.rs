@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test panics")]
 
+mod api;
 mod bad_requests;
 mod client;
+mod document;
 mod lifecycle;
 mod protocol;
 mod served;

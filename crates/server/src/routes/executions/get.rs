@@ -8,6 +8,19 @@ use crate::query::Namespace;
 use crate::reply::{Answer, ok};
 use crate::routes::App;
 
+/// Shows an execution.
+///
+/// Everything but its input and output.
+#[utoipa::path(
+    get,
+    path = "/v1/executions/{id}",
+    operation_id = "execution",
+    tag = "executions",
+    params(Namespace),
+    responses(
+        (status = 200, description = "The execution.", body = Execution),
+    )
+)]
 pub(crate) async fn get(
     State(app): State<App>,
     Segment(id): Segment,

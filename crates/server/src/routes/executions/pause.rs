@@ -4,9 +4,25 @@ use axum::extract::State;
 use stint_api::{ActionReply, ActionRequest};
 
 use crate::extract::{PostOrEmpty, Segment};
+use crate::problems::Acts;
 use crate::reply::{Answer, ok};
 use crate::routes::{App, namespace_of};
 
+/// Keeps an execution from starting.
+#[utoipa::path(
+    post,
+    path = "/v1/executions/{id}/pause",
+    operation_id = "pause",
+    tag = "executions",
+    request_body(content = Option<ActionRequest>, example = json!({})),
+    responses(
+        (
+            status = 200, description = "What it is now.", body = ActionReply,
+            example = json!({"id": "ex_01k5f3v0000000000000000000", "state": "blocked"})
+        ),
+        Acts,
+    )
+)]
 pub(crate) async fn pause(
     State(app): State<App>,
     Segment(id): Segment,

@@ -8,6 +8,23 @@ use crate::extract::{PostOrEmpty, Segment};
 use crate::reply::Answer;
 use crate::routes::{App, namespace_of};
 
+/// Lets a paused or draining lane work again.
+#[utoipa::path(
+    post,
+    path = "/v1/lanes/{name}/resume",
+    operation_id = "resume_lane",
+    tag = "lanes",
+    request_body(content = Option<LaneRequest>, example = json!({})),
+    responses(
+        (
+            status = 200, description = "Every partition knows it.", body = LaneReply,
+            example = json!({"lane": {"name": "default", "namespace": "default", "paused": false,
+                "draining": false, "weights": {"paying": 3}, "age_step_ms": 600000, "ready": 12,
+                "running": 3, "waiting": 0}, "missing_partitions": []})
+        ),
+        (status = 202, description = "It is accepted, and reaches the missing partitions on its own.", body = LaneReply),
+    )
+)]
 pub(crate) async fn resume(
     State(app): State<App>,
     Segment(name): Segment,

@@ -1,0 +1,54 @@
+//! Which codes an endpoint may answer with, beside those that every endpoint of its kind has.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use stint_api::Code;
+use utoipa::openapi::extensions::Extensions;
+use utoipa::openapi::{RefOr, Response, ResponseBuilder};
+
+/// The extension of a response that lists its codes.
+pub(crate) const CODES: &str = "x-codes";
+
+macro_rules! problems {
+    ($($(#[$doc:meta])* $name:ident: $($code:ident)*;)*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        impl utoipa::IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                responses(&[$(Code::$code),*])
+            }
+        }
+    )*};
+}
+
+problems! {
+    /// Adds work.
+    Submits: PayloadTooLarge IdempotencyConflict LaneFull TooManyGroups LaneDraining NotAvailable DiskFull;
+    /// Acts on an execution.
+    Acts: ExecutionFinished ExecutionNotFinished WrongState LaneDraining IdempotencyConflict DiskFull;
+    /// Takes leases.
+    Claims: PayloadTooLarge DiskFull;
+    /// Speaks for an attempt.
+    Leased: LeaseLost;
+    /// Ends an attempt.
+    Ends: LeaseLost AlreadyCompleted PayloadTooLarge;
+    /// Speaks of an attempt's steps.
+    Steps: LeaseLost StepNotStarted StepAlreadyRecorded PayloadTooLarge DiskFull;
+}
+
+/// One response per status, with its codes.
+pub(crate) fn responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for code in codes {
+        by_status.entry(code.status().to_string()).or_default().push(code.as_str());
+    }
+    by_status
+        .into_iter()
+        .map(|(status, codes)| {
+            let extensions = Extensions::builder().add(CODES, json!(codes)).build();
+            (status, RefOr::T(ResponseBuilder::new().extensions(Some(extensions)).build()))
+        })
+        .collect()
+}
