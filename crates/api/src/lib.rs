@@ -19,10 +19,12 @@ mod decode;
 mod exchange;
 mod execution;
 mod failure;
+mod filter;
 mod instant;
 mod lane;
 mod lease;
 mod limits;
+mod list;
 mod object;
 #[cfg(feature = "openapi")]
 pub mod openapi;
@@ -51,10 +53,12 @@ pub use exchange::{
 };
 pub use execution::{AttemptOutcome, AttemptView, Execution, ResultReply};
 pub use failure::Failure;
+pub use filter::ExecutionFilter;
 pub use instant::{Instant, InstantError};
 pub use lane::{Lane, LaneReply, LaneRequest, LaneSettings};
 pub use lease::{HeartbeatReply, HeartbeatRequest, Lease, LeaseReply, LeaseRequest, LeasedExecution, Stop};
 pub use limits::*;
+pub use list::{CountReply, CountRequest, ExecutionSummary, ListReply, ListRequest};
 pub use outcome::{CompleteRequest, EndReply, FailRequest, Outcome, ReleaseRequest};
 pub use payload::Payload;
 pub use problem::Problem;

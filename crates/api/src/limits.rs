@@ -36,6 +36,12 @@ pub const NON_RETRYABLE: usize = 64;
 pub const LEASE_TTL_MS_MIN: u64 = 1_000;
 /// Longest lease, in milliseconds.
 pub const LEASE_TTL_MS_MAX: u64 = 3_600_000;
+/// Most entries on a page of a list.
+pub const LIST_LIMIT: u32 = 1_000;
+/// Entries on a page whose request does not say.
+pub const LIST_DEFAULT: u32 = 100;
+/// A count goes no further.
+pub const COUNT_LIMIT: u64 = 100_000;
 /// Longest long poll, in milliseconds.
 pub const WAIT_MS: u64 = 60_000;
 /// Most leases in one claim, and most free slots a worker may offer.

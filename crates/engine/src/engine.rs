@@ -7,11 +7,13 @@
 //! | `engine/lease.rs` | plain claims and what is done under a lease |
 //! | `engine/act.rs` | what an operator does to one execution |
 //! | `engine/read.rs` | executions, results, and why they wait |
+//! | `engine/find.rs` | lists and counts |
 //! | `engine/lanes.rs` | lanes |
 
 mod act;
 mod bridge;
 mod claims;
+mod find;
 mod lanes;
 mod lease;
 mod read;

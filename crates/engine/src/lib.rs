@@ -18,6 +18,7 @@ mod edge;
 mod engine;
 mod error;
 mod exchange;
+mod find;
 mod forward;
 pub mod hub;
 mod lanes;

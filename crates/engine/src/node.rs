@@ -16,7 +16,7 @@ use crate::forward::Elsewhere;
 use crate::hub::{Hub, Reservation};
 use crate::lanes::LaneLengths;
 use crate::meta::{self, Myself};
-use crate::partition::{Actor, Answer, LookWith, Message, Transport};
+use crate::partition::{Actor, Answer, Listed, LookWith, Message, Transport};
 use crate::random::Randomness;
 use crate::scanner::Trims;
 use crate::stats::{NodeStats, Tally};
@@ -58,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) replaced: bool,
     pub(crate) trims: Trims,
     pub(crate) lanes: LaneLengths,
+    pub(crate) listed: Listed,
     pub(crate) loads: Semaphore,
     pub(crate) tally: Tally,
     pub(crate) elsewhere: Elsewhere,
@@ -113,6 +114,7 @@ impl Node {
             replaced: parts.replaced,
             trims: Trims::default(),
             lanes: LaneLengths::default(),
+            listed: Listed::default(),
             loads: Semaphore::new(LOADS),
             tally: Tally::default(),
             elsewhere: Elsewhere::default(),
@@ -173,6 +175,15 @@ impl Node {
         let look = LookWith { look, seen: None, reply };
         self.shared.ask(partition, Message::Look(Box::new(look)));
         answer.await.unwrap_or_else(|_| Err(self.shared.gone()))
+    }
+
+    /// Goes on building what lists need of a partition, by a bounded step, and says whether it is complete. It is
+    /// forgotten when nobody has listed for a while.
+    pub(crate) async fn shelve(&self, partition: PartitionId) -> Result<bool, CallError> {
+        self.shared.listed.note();
+        let (reply, complete) = oneshot::channel();
+        self.shared.send(partition, Message::Shelve(reply));
+        complete.await.map_err(|_| self.shared.gone())
     }
 
     /// Ordered records `from <= key < to`, all of them.

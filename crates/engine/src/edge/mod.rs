@@ -1,5 +1,6 @@
 //! Requests of the API as commands, and outcomes as replies. Nothing here waits or decides.
 
+pub(crate) mod filter;
 pub(crate) mod lease;
 pub(crate) mod payload;
 pub(crate) mod problem;

@@ -1,9 +1,11 @@
 //! Executions and results as the API shows them.
 
 use stint_api::{
-    AttemptOutcome, AttemptView, Execution, ExecutionState, Failure, Instant, Progress, ResultReply,
+    AttemptOutcome, AttemptView, Execution, ExecutionState, ExecutionSummary, Failure, Instant, Progress,
+    ResultReply,
 };
 use stint_core::command::Shown;
+use stint_core::find::Summary;
 use stint_core::model::{self, ErrorInfo, State};
 
 use super::payload;
@@ -89,6 +91,35 @@ pub(crate) fn execution(shown: Shown) -> Execution {
         error: end.and_then(|end| end.error.as_ref()).map(failure),
         progress: execution.lease.as_deref().and_then(|lease| lease.progress.as_ref()).map(progress),
         traceparent: spec.traceparent,
+    }
+}
+
+/// An execution as lists show it.
+pub(crate) fn summary(summary: Summary) -> ExecutionSummary {
+    let error = summary.error.as_ref();
+    let reason = match summary.state {
+        State::Cancelled => error.map(|error| error.message.clone()),
+        State::Running => summary.stop,
+        _ => summary.blocked_by.map(str::to_owned),
+    };
+    ExecutionSummary {
+        id: summary.id.to_string(),
+        namespace: summary.group.namespace.to_string(),
+        kind: summary.group.kind.to_string(),
+        lane: summary.group.lane.to_string(),
+        state: seen_state(summary.state, summary.blocked_by.is_some()),
+        reason,
+        priority: i32::from(summary.priority),
+        tags: summary.tags.into_iter().collect(),
+        attempt: summary.attempt,
+        worker: summary.worker.map(|name| name.to_string()),
+        crashes: summary.crashes,
+        submitted_at: Instant::from_millis(summary.submitted_at),
+        run_at: summary.due_at.map(Instant::from_millis),
+        started_at: summary.started_at.map(Instant::from_millis),
+        ended_at: summary.ended_at.map(Instant::from_millis),
+        error: error.map(failure),
+        progress: summary.progress.as_ref().map(progress),
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum Message {
     Forget(Vec<Key>),
     /// A peer began a new timeline: compare the chain to it.
     Compare(stint_core::PartitionId),
+    /// Go on building what lists need, and say whether it is complete.
+    Shelve(oneshot::Sender<bool>),
     /// Finish what is here, say so, and end.
     Drain(oneshot::Sender<()>),
     /// End at once.

@@ -11,6 +11,7 @@
 //! | `claims.rs` | the hub's reservations, and what a lease carries |
 //! | `timers.rs` | what the clock has to do |
 //! | `outbox.rs` | messages to other partitions |
+//! | `shelves.rs` | what only lists need |
 
 mod batch;
 mod claims;
@@ -21,6 +22,7 @@ mod job;
 pub(crate) mod load;
 mod outbox;
 mod run;
+mod shelves;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -44,6 +46,7 @@ use job::{Job, To};
 use outbox::{Delivered, Outbox};
 pub(crate) use outbox::{Local, Transport};
 use run::Read;
+pub(crate) use shelves::Listed;
 use timers::Timers;
 
 use crate::CallError;
@@ -100,6 +103,8 @@ pub(crate) struct Actor {
 
     outbox: Outbox,
     errands: FuturesUnordered<BoxFuture<'static, Errand>>,
+    /// Whether the projection may have shelves, and an errand to forget them is under way.
+    shelved: bool,
     draining: Option<oneshot::Sender<()>>,
     ended: bool,
     /// Why the partition can't be served any more, though the node goes on.
@@ -112,6 +117,8 @@ enum Errand {
     Delivered(Delivered),
     /// Time to look for what other nodes did.
     Follow,
+    /// Time to look whether anybody still lists.
+    Unshelve,
 }
 
 impl Actor {
@@ -171,6 +178,7 @@ impl Actor {
             armed: None,
             outbox: Outbox::default(),
             errands: FuturesUnordered::new(),
+            shelved: false,
             draining: None,
             ended: false,
             unusable: None,
@@ -248,6 +256,7 @@ impl Actor {
             Message::Serve(reservation) => self.fill(&reservation),
             Message::Forget(keys) => self.open.forget.extend(keys),
             Message::Compare(peer) => self.outbox.compare(peer),
+            Message::Shelve(reply) => self.shelve(reply),
             Message::Drain(reply) => self.draining = Some(reply),
             Message::Stop => self.ended = true,
         }
@@ -261,6 +270,7 @@ impl Actor {
                 self.suspect |= self.in_flight.is_none();
                 self.follow_later();
             }
+            Errand::Unshelve => self.unshelve(),
         }
     }
 
@@ -322,7 +332,7 @@ async fn refuse_all(
                 look.answer(Some(trouble()));
             }
             Message::Serve(reservation) => shared.hub.unused(reservation.claim, reservation.max),
-            Message::Post(_) | Message::Forget(_) | Message::Compare(_) => {}
+            Message::Post(_) | Message::Forget(_) | Message::Compare(_) | Message::Shelve(_) => {}
             Message::Drain(reply) => {
                 _ = reply.send(());
                 return;

@@ -7,6 +7,7 @@ mod cancel;
 mod chaos;
 mod drain;
 mod exchange;
+mod find;
 mod idempotency;
 mod lanes;
 mod lifecycle;

@@ -1,0 +1,51 @@
+//! Lists and counts of executions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stint_api::{
+    Code, CountReply, CountRequest, DEFAULT_NAMESPACE, LIST_DEFAULT, ListReply, ListRequest, Problem,
+};
+
+use super::Engine;
+use crate::edge::problem::problem;
+use crate::edge::{filter, view};
+use crate::find::{self, Cursor};
+
+/// How long a list waits for partitions that don't answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Engine {
+    /// Executions that a filter wants, a page at a time: open ones first, newest submission first, then ended ones,
+    /// newest end first; with a tag all of them by submission.
+    pub async fn executions(&self, request: ListRequest) -> Result<ListReply, Problem> {
+        request.validate()?;
+        let namespace = request.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        let filter = Arc::new(filter::wanted(namespace, request.filter));
+        let from = request.cursor.map(|text| Cursor::decode(&text, &filter)).transpose()?;
+        let limit = request.limit.unwrap_or(LIST_DEFAULT) as usize;
+        let found = in_time(find::page(&self.0.node, &filter, from, limit)).await?;
+        Ok(ListReply {
+            executions: found.rows.into_iter().map(view::summary).collect(),
+            next_cursor: found.next.map(|cursor| cursor.encode(&filter)),
+        })
+    }
+
+    /// How many executions a filter wants.
+    pub async fn count(&self, request: CountRequest) -> Result<CountReply, Problem> {
+        request.validate()?;
+        let namespace = request.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        let filter = Arc::new(filter::wanted(namespace, request.filter));
+        let (count, at_least) = in_time(find::count(&self.0.node, &filter)).await?;
+        Ok(CountReply { count, at_least })
+    }
+}
+
+async fn in_time<T>(finding: impl Future<Output = Result<T, crate::CallError>>) -> Result<T, Problem> {
+    match tokio::time::timeout(PATIENCE, finding).await {
+        Ok(found) => found.map_err(problem),
+        Err(_) => {
+            Err(Problem::new(Code::StoreUnavailable, "not all partitions answer").retry_after_ms(1_000))
+        }
+    }
+}
