@@ -1,5 +1,7 @@
 //! When a failed attempt is followed by another.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::object::objects_only;
@@ -57,6 +59,53 @@ pub enum BackoffKind {
 objects_only!(Retry, Backoff);
 
 impl Retry {
+    /// So many attempts in all, each this long after the failure of the one before, give or take some chance.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use stint_api::Retry;
+    ///
+    /// // A minute sharp between attempts, and none after a `BadInput`.
+    /// let retry = Retry::fixed(5, Duration::from_secs(60)).without_jitter().except("BadInput");
+    /// assert_eq!(retry.max_attempts, Some(5));
+    /// ```
+    pub fn fixed(max_attempts: u32, delay: Duration) -> Self {
+        let (kind, delay_ms) = (BackoffKind::Fixed, ms(delay));
+        let backoff = Backoff { kind, delay_ms, factor: None, max_ms: None, jitter: None };
+        Self { max_attempts: Some(max_attempts), backoff: Some(backoff), non_retryable: Vec::new() }
+    }
+
+    /// So many attempts in all, with waits that grow from the first to the longest.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use stint_api::Retry;
+    ///
+    /// let retry = Retry::exponential(10, Duration::from_secs(1), Duration::from_secs(3_600));
+    /// assert_eq!(retry.backoff.unwrap().max_ms, Some(3_600_000));
+    /// ```
+    pub fn exponential(max_attempts: u32, first: Duration, longest: Duration) -> Self {
+        let (kind, delay_ms, max_ms) = (BackoffKind::Exponential, ms(first), Some(ms(longest)));
+        let backoff = Backoff { kind, delay_ms, factor: None, max_ms, jitter: None };
+        Self { max_attempts: Some(max_attempts), backoff: Some(backoff), non_retryable: Vec::new() }
+    }
+
+    /// Leaves nothing to chance: each wait is exactly as long as it says.
+    #[must_use]
+    pub fn without_jitter(mut self) -> Self {
+        if let Some(backoff) = &mut self.backoff {
+            backoff.jitter = Some(Thousandths(0));
+        }
+        self
+    }
+
+    /// Adds an error type that ends the execution at once.
+    #[must_use]
+    pub fn except(mut self, error_type: impl Into<String>) -> Self {
+        self.non_retryable.push(error_type.into());
+        self
+    }
+
     /// Checks ranges and sizes.
     pub fn validate(&self) -> Result<(), Problem> {
         if let Some(attempts) = self.max_attempts {
@@ -91,4 +140,8 @@ impl Backoff {
         }
         Ok(())
     }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,7 @@
 //! The client: submits work, asks about it, and acts on it.
 
+mod builder;
+mod gather;
 mod lane;
 mod outcome;
 mod submission;
@@ -18,9 +20,11 @@ use stint_api::{
 use stint_engine::Engine;
 
 use crate::session::Sessions;
-use crate::transport::{Action, FromReply, HttpTransport, InProcess, Request, Target, Transport};
+use crate::transport::{Action, FromReply, InProcess, Request, Target, Transport};
 use crate::{Error, Randomness, retry};
+use gather::Gather;
 
+pub use builder::ClientBuilder;
 pub use lane::LaneHandle;
 pub use outcome::{Outcome, ResultCall};
 pub use submission::Submission;
@@ -28,9 +32,6 @@ pub(crate) use submission::ms;
 
 /// The namespace of whoever names none.
 const DEFAULT_NAMESPACE: &str = "default";
-
-/// How long a call goes on trying, unless the builder says otherwise.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A handle on a Stint server or engine. Cheap to clone; clones share connections and sessions.
 ///
@@ -44,28 +45,14 @@ pub struct Client {
     randomness: Randomness,
     namespace: Arc<str>,
     deadline: Duration,
-}
-
-/// Settings of a [`Client`].
-#[derive(Debug)]
-pub struct ClientBuilder {
-    addresses: Vec<String>,
-    transport: Option<Arc<dyn Transport>>,
-    randomness: Option<Randomness>,
-    namespace: String,
-    deadline: Duration,
+    gather: Arc<Gather>,
+    is_gathering: bool,
 }
 
 impl Client {
     /// Settings to change before building.
     pub fn builder() -> ClientBuilder {
-        ClientBuilder {
-            addresses: Vec::new(),
-            transport: None,
-            randomness: None,
-            namespace: DEFAULT_NAMESPACE.to_owned(),
-            deadline: DEADLINE,
-        }
+        ClientBuilder::new()
     }
 
     /// A client of the server at an address such as `http://127.0.0.1:7400`. Connects when it is first used.
@@ -73,14 +60,21 @@ impl Client {
         Self::builder().address(address).build()
     }
 
-    /// A client of an engine in the same process.
+    /// A client of an engine in the same process. See [`Embedded`](crate::Embedded).
     pub fn in_process(engine: Engine) -> Self {
         Self::over(Arc::new(InProcess::new(engine)), Self::builder())
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn in_process_with(engine: Engine, randomness: Randomness) -> Self {
+        Self::over(Arc::new(InProcess::new(engine)), Self::builder().randomness(randomness))
     }
 
     fn over(transport: Arc<dyn Transport>, builder: ClientBuilder) -> Self {
         let randomness = builder.randomness.unwrap_or_else(Randomness::from_os);
         Self {
+            is_gathering: builder.is_gathering && transport.gathers(),
+            gather: Arc::default(),
             transport,
             sessions: Sessions::new(randomness.clone()),
             randomness,
@@ -105,6 +99,9 @@ impl Client {
     pub async fn submit(&self, submission: Submission) -> Result<SubmitReply, Error> {
         let mut request = submission.into_request()?;
         request.namespace = self.named();
+        if self.is_gathering {
+            return self.submit_gathered(request).await;
+        }
         self.post(Request::Submit(Box::new(request))).await
     }
 
@@ -115,8 +112,11 @@ impl Client {
     ) -> Result<Vec<Result<SubmitReply, Problem>>, Error> {
         let executions =
             submissions.into_iter().map(Submission::into_request).collect::<Result<Vec<_>, _>>()?;
-        let asked = executions.len();
-        let batch = BatchRequest { executions, namespace: self.named() };
+        self.batch(BatchRequest { executions, namespace: self.named() }).await
+    }
+
+    async fn batch(&self, batch: BatchRequest) -> Result<Vec<Result<SubmitReply, Problem>>, Error> {
+        let asked = batch.executions.len();
         let reply: BatchReply = self.post(Request::SubmitBatch(batch)).await?;
         if reply.results.len() != asked {
             return Err(Error::Protocol(format!("{} results for {asked} submissions", reply.results.len())));
@@ -153,8 +153,7 @@ impl Client {
         self.post(Request::Cancel(id.to_owned(), request)).await
     }
 
-    /// Runs an execution that has ended again. It is not sent again if its reply is lost, as nothing would
-    /// tell the second replay from the first: the answer is then [`Error::NoAnswer`].
+    /// Runs an execution that has ended again, with its whole journal or without some of it.
     pub async fn replay(&self, id: &str, mut request: ReplayRequest) -> Result<ActionReply, Error> {
         self.own(&mut request.namespace);
         self.post(Request::Replay(id.to_owned(), request)).await
@@ -285,53 +284,6 @@ impl Client {
     /// The namespace as requests carry it: not at all if it is the default.
     pub(crate) fn named(&self) -> Option<String> {
         (&*self.namespace != DEFAULT_NAMESPACE).then(|| self.namespace.to_string())
-    }
-}
-
-impl ClientBuilder {
-    /// Adds a server's address. With several the next one is tried when one fails.
-    #[must_use]
-    pub fn address(mut self, address: impl Into<String>) -> Self {
-        self.addresses.push(address.into());
-        self
-    }
-
-    /// Uses this transport instead of HTTP.
-    #[must_use]
-    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
-        self.transport = Some(transport);
-        self
-    }
-
-    /// Where sessions and jitter come from: a seed makes them repeatable.
-    #[must_use]
-    pub fn randomness(mut self, randomness: Randomness) -> Self {
-        self.randomness = Some(randomness);
-        self
-    }
-
-    /// The namespace of everything the client names; `default` unless given.
-    #[must_use]
-    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
-        self.namespace = namespace.into();
-        self
-    }
-
-    /// How long a call goes on trying before it gives up; 30 s unless given.
-    #[must_use]
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
-        self
-    }
-
-    /// The client. Fails if an address is not one.
-    pub fn build(mut self) -> Result<Client, Error> {
-        stint_api::check_namespace(&self.namespace)?;
-        let transport = match self.transport.take() {
-            Some(transport) => transport,
-            None => Arc::new(HttpTransport::new(&self.addresses)?),
-        };
-        Ok(Client::over(transport, self))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a call of the SDK can end with.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use stint_api::{ExecutionState, Failure, Problem};
@@ -44,13 +45,36 @@ pub enum Error {
     /// The execution has not ended yet.
     #[error("the execution has not ended, it is {0}")]
     NotEnded(ExecutionState),
+    /// The store of an embedded engine can't be opened.
+    #[error("the store can't be opened: {reason}")]
+    Store {
+        /// The stable code of what is wrong with it.
+        code: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Client or worker were built from settings that make no sense.
     #[error("{0}")]
     Configuration(String),
 }
 
 impl Error {
-    /// The stable code.
+    /// The stable code: one of the server's, each with a page in docs/errors/, or one of the client's own:
+    /// `no_answer`, `protocol`, `payload_mismatch`, `execution_ended`, `execution_not_ended`, `configuration`.
+    ///
+    /// ```
+    /// # use stint::{Embedded, Submission};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), stint::Error> {
+    /// # let stint = Embedded::in_memory().await?;
+    /// # let client = stint.client();
+    /// let error = client.submit(Submission::new("mail").priority(1_000)).await.unwrap_err();
+    /// assert_eq!(error.code(), "invalid_field");
+    /// println!("{error}: {}", error.remedy());
+    /// # stint.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Refused(problem) => problem.code.as_str(),
@@ -59,7 +83,27 @@ impl Error {
             Self::Payload { .. } => "payload_mismatch",
             Self::Ended { .. } => "execution_ended",
             Self::NotEnded(_) => "execution_not_ended",
+            Self::Store { code, .. } => code,
             Self::Configuration(_) => "configuration",
         }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
+            Self::Refused(problem) => match &problem.remedy {
+                Some(remedy) => remedy,
+                None => problem.code.remedy(),
+            },
+            Self::NoAnswer { .. } => {
+                "Look whether a server runs at the client's addresses. What was asked may have been done: ask for it."
+            }
+            Self::Protocol(_) => "Use a client and a server of the same version.",
+            Self::Payload { .. } => "Use the same type where it is written and where it is read.",
+            Self::Ended { .. } => "Look at the execution's attempts; replay it when the cause is gone.",
+            Self::NotEnded(_) => "Wait longer, or ask why it waits.",
+            Self::Store { .. } => "Look at the store's folder: another process, the disk, or the format.",
+            Self::Configuration(_) => "Correct the setting that is named.",
+        })
     }
 }

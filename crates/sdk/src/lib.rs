@@ -57,15 +57,22 @@
 //! loop that speaks for a worker, `session.rs` for the keys.
 
 mod client;
+mod embedded;
 mod error;
 mod randomness;
 mod retry;
 mod session;
+mod signal;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transport;
 mod worker;
 
 pub use client::{Client, ClientBuilder, LaneHandle, Outcome, ResultCall, Submission};
+pub use embedded::Embedded;
 pub use error::Error;
 pub use randomness::Randomness;
+pub use signal::shutdown_signal;
 pub use stint_api as api;
+pub use stint_api::Retry;
 pub use worker::{Context, Failure, Stopping, Worker, WorkerBuilder};

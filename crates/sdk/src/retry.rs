@@ -5,7 +5,6 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use stint_api::Code;
 
 use crate::transport::{Reply, Request, SendError, Transport};
 use crate::{Error, Randomness};
@@ -41,7 +40,7 @@ pub(crate) async fn settle(
     let sending = (|| transport.send(request, key))
         .retry(backoff(randomness))
         .sleep(tokio::time::sleep)
-        .when(|error| is_worth_repeating(request, error))
+        .when(SendError::is_passing)
         .adjust(|error, wait| {
             let asked = Duration::from_millis(error.retry_after_ms().unwrap_or(0));
             wait.map(|wait| wait.max(asked))
@@ -58,16 +57,5 @@ pub(crate) async fn settle(
             let last = last.unwrap_or_else(|| SendError::Lost("nothing came back".to_owned()));
             Err(Error::NoAnswer { deadline: patience, last })
         }
-    }
-}
-
-fn is_worth_repeating(request: &Request, error: &SendError) -> bool {
-    if !request.acts_once_only() {
-        return error.is_passing();
-    }
-    match error {
-        SendError::Unreachable(_) => true,
-        SendError::Refused(problem) => matches!(problem.code, Code::Overloaded | Code::Draining),
-        SendError::Lost(_) | SendError::Garbled(_) => false,
     }
 }

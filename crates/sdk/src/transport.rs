@@ -28,6 +28,18 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
         request: &'a Request,
         key: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Reply, SendError>>;
+
+    /// Whether submissions that are made at once should travel together: worth it where a request costs a round
+    /// trip.
+    fn gathers(&self) -> bool {
+        false
+    }
+
+    /// Whether every server of the store was asked when this answers [`SendError::Down`] or `store_unavailable`. A
+    /// worker that hears so knows that nobody can end its leases now, and lets its handlers run on.
+    fn asks_everybody(&self) -> bool {
+        false
+    }
 }
 
 /// Everything there is to say.
@@ -134,7 +146,10 @@ pub enum SendError {
     /// The server said no, and why.
     #[error(transparent)]
     Refused(#[from] Problem),
-    /// It was not sent.
+    /// It was not sent, because nobody listens at any address: the machines themselves say so.
+    #[error("no server: {0}")]
+    Down(String),
+    /// It was not sent, and why is not known.
     #[error("not sent: {0}")]
     Unreachable(String),
     /// It was sent, and what became of it is not known.
@@ -206,11 +221,21 @@ impl SendError {
     pub(crate) fn is_passing(&self) -> bool {
         use stint_api::Code;
         match self {
-            Self::Unreachable(_) | Self::Lost(_) => true,
+            Self::Down(_) | Self::Unreachable(_) | Self::Lost(_) => true,
             Self::Refused(problem) => {
                 matches!(problem.code, Code::Overloaded | Code::StoreUnavailable | Code::Draining)
             }
             Self::Garbled(_) => false,
+        }
+    }
+
+    /// Whether it proves that no server could take a heartbeat: none is there, or all say that their store is away.
+    /// A server does not end a lease for a time in which it could not hear of it.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            Self::Down(_) => true,
+            Self::Refused(problem) => problem.code == stint_api::Code::StoreUnavailable,
+            Self::Unreachable(_) | Self::Lost(_) | Self::Garbled(_) => false,
         }
     }
 
@@ -224,11 +249,6 @@ impl SendError {
 }
 
 impl Request {
-    /// Whether sending it twice can do something twice: there is no key or lease that would tell.
-    pub(crate) fn acts_once_only(&self) -> bool {
-        matches!(self, Self::Replay(..))
-    }
-
     /// Commands it brings.
     pub(crate) fn commands(&self) -> usize {
         match self {

@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stint-api", &[]),
     ("stint-engine", &["stint-api", "stint-core", "stint-store"]),
     ("stint-server", &["stint-api", "stint-engine"]),
-    ("stint", &["stint-api", "stint-engine"]),
+    ("stint", &["stint-api", "stint-engine", "stint-store"]),
     ("stint-cli", &["stint", "stint-api", "stint-engine", "stint-server", "stint-store"]),
     ("stint-sim", &["stint", "stint-api", "stint-core", "stint-engine", "stint-store"]),
     ("stint-test-support", &[]),

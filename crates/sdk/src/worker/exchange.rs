@@ -6,6 +6,10 @@
 //!   ends the parked one, so results never wait for it.
 //! - An exchange whose reply was lost is sent again, same number and same body. Numbers and bodies let the
 //!   server tell a repetition from news.
+//! - A handler is stopped before its lease can have ended for all this worker knows. What it knows is the last
+//!   confirmed listing, and outages: while it is certain that no server is there, or that none can reach the store,
+//!   nobody could have ended a lease, and a server gives each its whole time to live again when it is back. Mere
+//!   silence proves nothing: behind a broken network the server may be giving the work to another.
 //! - Nothing here reads a clock but tokio's, draws randomness but from the client's source, or depends on the
 //!   order in which `select!` looks at its branches: the simulation runs this very code.
 
@@ -45,7 +49,11 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Turns given to other tasks before speaking, so that handlers that end together are reported together.
 const SETTLE_TURNS: usize = 4;
 
-type Heard = (u64, Result<Box<ExchangeReply>, SendError>);
+/// How long an exchange may stay unanswered beyond its own wait, at least: slow answers are not repeated at once.
+const ANSWER_WAIT: Duration = Duration::from_secs(1);
+
+/// What became of an exchange, and when it was sent this time.
+type Heard = (u64, Instant, Result<Box<ExchangeReply>, SendError>);
 
 /// The state of one worker process.
 pub(super) struct Exchanger {
@@ -133,7 +141,7 @@ impl Exchanger {
             tokio::select! {
                 biased;
                 () = &mut shutdown, if self.drain.is_none() => self.begin_drain(),
-                Some((n, heard)) = self.in_air.next(), if !self.in_air.is_empty() => self.hear(n, heard)?,
+                Some((n, at, heard)) = self.in_air.next(), if !self.in_air.is_empty() => self.hear(n, at, heard)?,
                 Some(event) = self.events.recv() => self.take_events(event).await,
                 () = tokio::time::sleep_until(wake) => {}
             }
@@ -285,19 +293,35 @@ impl Exchanger {
     fn launch(&mut self, n: u64, request: &Arc<Request>) {
         let transport = Arc::clone(&self.transport);
         let request = Arc::clone(request);
+        let at = Instant::now();
+        // A connection may be dead without anybody saying so; leases don't live long enough to wait for that.
+        let patience = self.held.values().map(Held::patience).min().map(|patience| patience.max(ANSWER_WAIT));
         self.in_air.push(Box::pin(async move {
-            let reply = transport.send(&request, None).await;
-            (n, reply.and_then(<Box<ExchangeReply>>::from_reply))
+            let sending = transport.send(&request, None);
+            let reply = match patience {
+                Some(patience) => {
+                    let until = at + Duration::from_millis(request.wait_ms()) + patience;
+                    let silence = |_| Err(SendError::Lost("no answer in time".to_owned()));
+                    tokio::time::timeout_at(until, sending).await.unwrap_or_else(silence)
+                }
+                None => sending.await,
+            };
+            (n, at, reply.and_then(<Box<ExchangeReply>>::from_reply))
         }));
     }
 
-    fn hear(&mut self, n: u64, heard: Result<Box<ExchangeReply>, SendError>) -> Result<(), Error> {
+    fn hear(
+        &mut self,
+        n: u64,
+        at: Instant,
+        heard: Result<Box<ExchangeReply>, SendError>,
+    ) -> Result<(), Error> {
         match heard {
             Ok(reply) => {
                 self.read(n, *reply);
                 Ok(())
             }
-            Err(error) => self.miss(n, error),
+            Err(error) => self.miss(n, at, error),
         }
     }
 
@@ -351,7 +375,11 @@ impl Exchanger {
     }
 
     /// An exchange without a reply.
-    fn miss(&mut self, n: u64, error: SendError) -> Result<(), Error> {
+    fn miss(&mut self, n: u64, at: Instant, error: SendError) -> Result<(), Error> {
+        if error.is_outage() && self.transport.asks_everybody() {
+            self.held.values_mut().for_each(|held| held.outlasts(at));
+            self.check_stops();
+        }
         let is_present = self.sent.last_key_value().is_some_and(|(last, _)| *last == n);
         if !is_present {
             // It was parked and a newer one says all it said.

@@ -87,6 +87,15 @@ impl Held {
         self.ends_at = self.ends_at.max(sent_at + self.ttl * 2 / 3);
     }
 
+    /// No server could hear of the lease at `tried_at`. If it had not ended by then it can't end before its whole time
+    /// to live has passed once more: a server counts from when it can take heartbeats again. The last third is left
+    /// for a server that loads its data before it answers anybody.
+    pub(super) fn outlasts(&mut self, tried_at: Instant) {
+        if tried_at < self.ends_at {
+            self.ends_at = self.ends_at.max(tried_at + self.ttl * 2 / 3);
+        }
+    }
+
     /// How long an exchange that lists this lease may be parked: its confirmation comes with the reply, and the
     /// next one must be confirmed before the lease could end.
     pub(super) fn patience(&self) -> Duration {
