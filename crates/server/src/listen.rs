@@ -35,7 +35,7 @@ pub enum BindError {
     )]
     NotLoopback(SocketAddr),
     /// The address can't be used.
-    #[error("cannot listen on {address}: {source}; choose another port, or stop what listens there")]
+    #[error("cannot listen on {address}; choose another port, or stop what listens there")]
     Unusable {
         /// The address that was asked for.
         address: SocketAddr,

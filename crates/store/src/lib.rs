@@ -15,6 +15,7 @@ pub mod contract;
 pub mod embedded;
 pub mod memory;
 pub mod raw;
+pub mod recording;
 pub mod valkey;
 
 pub use contract::*;

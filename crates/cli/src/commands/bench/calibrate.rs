@@ -1,12 +1,14 @@
 //! What the disk and the raw store can do, so that a row's figures can be read against it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use stint_store::raw::{self, RawShape};
-use stint_store::{Counters, embedded};
+use stint_store::recording::Recording;
+use stint_store::{Counters, Store, embedded};
 
 use super::meter::round;
 use super::valkey::Valkey;
@@ -45,12 +47,7 @@ pub(super) async fn raw_store(
         key_bytes: KEY_BYTES,
         value_bytes,
     };
-    let mut valkey = None;
-    let url = match backend {
-        Backend::Embedded => StoreUrl::Embedded(dir.join("raw")),
-        Backend::Valkey => StoreUrl::Valkey(valkey.insert(Valkey::start().await?).url()),
-    };
-    let store = url.open(&args.store_args()).await?;
+    let (store, _server) = fresh(args, backend, dir).await?;
     let result = raw::run(store.clone(), shape, LASTING).await?;
     store.close().await?;
     let tasks_per_commit = tasks as f64 / (counted.commits.max(1) as f64);
@@ -62,6 +59,40 @@ pub(super) async fn raw_store(
         "commits_per_s": round(result.per_second(commits)),
         "as_tasks_per_s": round(result.per_second(commits) * tasks_per_commit),
     }))
+}
+
+/// Commits the row's own first batches again, byte for byte, on a fresh store that has nothing else to do.
+pub(super) async fn replay(
+    args: &Args,
+    backend: Backend,
+    dir: &Path,
+    recording: &Recording,
+    counted: &Counters,
+    tasks: u64,
+) -> Result<Value> {
+    let (store, _server) = fresh(args, backend, dir).await?;
+    let replayed = recording.replay(&store).await?;
+    store.close().await?;
+    let commits_per_s = replayed.commits as f64 / replayed.elapsed.as_secs_f64();
+    let tasks_per_commit = tasks as f64 / (counted.commits.max(1) as f64);
+    Ok(json!({
+        "replayed_commits": replayed.commits,
+        "partitions": replayed.partitions,
+        "commits_per_s": round(commits_per_s),
+        "as_tasks_per_s": round(commits_per_s * tasks_per_commit),
+    }))
+}
+
+/// Another store of the row's kind, and the server that it may need.
+async fn fresh(args: &Args, backend: Backend, dir: &Path) -> Result<(Arc<dyn Store>, Option<Valkey>)> {
+    let (url, server) = match backend {
+        Backend::Embedded => (StoreUrl::Embedded(dir.join("raw")), None),
+        Backend::Valkey => {
+            let server = Valkey::start().await?;
+            (StoreUrl::Valkey(server.url()), Some(server))
+        }
+    };
+    Ok((url.open(&args.store_args()).await?, server))
 }
 
 /// What the row's store did.

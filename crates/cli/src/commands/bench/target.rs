@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use stint::Client;
 use stint_engine::{Engine, EngineConfig};
+use stint_store::recording::Recording;
 use stint_store::{Counters, Store};
 use tempfile::TempDir;
 
@@ -19,6 +20,9 @@ use crate::store::{DurabilityArg, StoreUrl};
 /// How long a client goes on trying: longer than any row's outage.
 const DEADLINE: Duration = Duration::from_secs(120);
 
+/// Writes that are recorded: some 60,000 tasks. More would cost the engine memory that the store alone does not need.
+const RECORDED_WRITES: usize = 300_000;
+
 /// How long a server may take to drain.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -27,6 +31,8 @@ pub(super) struct Target {
     args: Args,
     dir: TempDir,
     pub(super) valkey: Option<Valkey>,
+    /// The first batches, if they are to be replayed.
+    pub(super) recording: Option<Arc<Recording>>,
     runs: Runs,
 }
 
@@ -42,7 +48,19 @@ impl Target {
         let valkey = start_valkey(backend).await?;
         let store = Self::url(&dir, valkey.as_ref()).open(&args.store_args()).await?;
         let engine = Engine::open(Arc::clone(&store), EngineConfig::default()).await?;
-        Ok(Self { args: args.clone(), dir, valkey, runs: Runs::InProcess { engine, store } })
+        Ok(Self { args: args.clone(), dir, valkey, recording: None, runs: Runs::InProcess { engine, store } })
+    }
+
+    /// The same, and the first batches are kept for [`Recording::replay`].
+    pub(super) async fn recorded(args: &Args, backend: Backend) -> Result<Self> {
+        let dir = Self::dir(args)?;
+        let valkey = start_valkey(backend).await?;
+        let store = Self::url(&dir, valkey.as_ref()).open(&args.store_args()).await?;
+        let recording = Recording::of(store, RECORDED_WRITES);
+        let store: Arc<dyn Store> = recording.clone();
+        let engine = Engine::open(Arc::clone(&store), EngineConfig::default()).await?;
+        let runs = Runs::InProcess { engine, store };
+        Ok(Self { args: args.clone(), dir, valkey, recording: Some(recording), runs })
     }
 
     /// A server in a child process.
@@ -55,7 +73,7 @@ impl Target {
         let valkey = start_valkey(backend).await?;
         let (kid, address) = start_server(args, &dir, valkey.as_ref(), "127.0.0.1:0").await?;
         let runs = Runs::Server { kid: Box::new(kid), address };
-        Ok(Self { args: args.clone(), dir, valkey, runs })
+        Ok(Self { args: args.clone(), dir, valkey, recording: None, runs })
     }
 
     /// A client with connections of its own.

@@ -19,13 +19,13 @@ const PER_PARTITION: usize = 32;
 
 pub(super) async fn in_process_embedded(args: Args) -> Figures {
     let shape = shape(&args, 256, 1, 0, 30);
-    measure(&args, Target::in_process(&args, Backend::Embedded).await?, shape, Backend::Embedded).await
+    measure(&args, Target::recorded(&args, Backend::Embedded).await?, shape, Backend::Embedded).await
 }
 
 pub(super) async fn in_process_valkey(args: Args) -> Figures {
     let shape = shape(&args, 256, 1, 0, 30);
     let queued = valkey_memory(&args).await?;
-    let target = Target::in_process(&args, Backend::Valkey).await?;
+    let target = Target::recorded(&args, Backend::Valkey).await?;
     let mut figures = measure(&args, target, shape, Backend::Valkey).await?;
     figures.insert("valkey_bytes_per_queued".to_owned(), queued.into());
     Ok(figures)
@@ -67,11 +67,17 @@ async fn measure(args: &Args, target: Target, shape: Shape, backend: Backend) ->
         let us = (after - before).as_secs_f64() * 1e6 / loaded.tasks.max(1) as f64;
         figures.insert("valkey_cpu_us_per_task".to_owned(), round(us).into());
     }
+    let recording = target.recording.clone();
     let (dir, at_end) = target.end().await?;
     let counted = counted.unwrap_or(at_end);
     figures.insert("store".to_owned(), calibrate::store_figures(&counted, loaded.tasks));
     let partitions = shape.in_flight / shape.batch / PER_PARTITION;
-    let raw = calibrate::raw_store(args, backend, dir.path(), &counted, partitions, loaded.tasks).await?;
+    let raw = match recording {
+        Some(recording) => {
+            calibrate::replay(args, backend, dir.path(), &recording, &counted, loaded.tasks).await?
+        }
+        None => calibrate::raw_store(args, backend, dir.path(), &counted, partitions, loaded.tasks).await?,
+    };
     let raw_rate = raw.get("as_tasks_per_s").and_then(Value::as_f64).unwrap_or(0.0);
     figures.insert("share_of_raw_store".to_owned(), loaded.share_of(raw_rate).into());
     let mut calibration = json!({"raw_store": raw});
