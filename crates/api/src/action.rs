@@ -64,6 +64,9 @@ pub struct ActionReply {
     pub id: String,
     /// Its state.
     pub state: ExecutionState,
+    /// Why it is blocked, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 objects_only!(CancelRequest, ReplayRequest, PriorityRequest, ActionRequest);

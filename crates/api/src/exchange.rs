@@ -4,11 +4,12 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::decode::present;
+use crate::log::validate_lines;
 use crate::object::{ObjectOnly, objects_only};
 use crate::worker::validate_claim;
 use crate::{
     CLAIM_LEASES, CompleteRequest, EXCHANGE_ITEMS, EndReply, ExecutionState, FailRequest, Instant, Lease,
-    Limits, Outcome, Payload, Problem, Progress, ReleaseRequest, SessionWorker, StepReply, check,
+    Limits, LogReply, Outcome, Payload, Problem, Progress, ReleaseRequest, SessionWorker, StepReply, check,
 };
 
 /// What a worker says. Answered as soon as there is anything to say, at the latest after `wait_ms`.
@@ -40,6 +41,9 @@ pub struct ExchangeRequest {
     /// Steps begun or recorded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<ExchangeStep>,
+    /// Lines for the logs of leased executions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<ExchangeLog>,
     /// Whose work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -81,6 +85,17 @@ pub struct ExchangeStep {
     pub output: Option<Payload>,
 }
 
+/// Lines of an attempt's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct ExchangeLog {
+    /// The lease.
+    pub lease: String,
+    /// The lines, in order, each without its line end. They are kept before the attempt ends by the same exchange.
+    pub lines: Vec<String>,
+}
+
 /// What the worker hears.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -90,21 +105,26 @@ pub struct ExchangeReply {
     /// New leases, and those of replies that were not read.
     #[serde(default)]
     pub leases: Vec<Lease>,
-    /// One for each result and step, and for each listed lease that is refused.
+    /// One for each result, step and entry of logs, and for each listed lease that is refused.
     #[serde(default)]
     pub answers: Vec<ExchangeAnswer>,
     /// Leases whose work has to stop.
     #[serde(default)]
     pub stops: Vec<ExchangeStop>,
+    /// The worker is asked to finish what it holds and end: it gets no more leases.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drain: bool,
 }
 
-/// The answer to a result (`key` absent) or a step.
+/// The answer to a result (`key` absent), a step, or an entry of logs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExchangeAnswer {
     /// The lease.
     pub lease: String,
     /// The step's key.
     pub key: Option<String>,
+    /// Whether it is about lines of the log.
+    pub logs: bool,
     /// What became of it.
     pub answer: Answer,
 }
@@ -116,6 +136,8 @@ pub enum Answer {
     Done(EndReply),
     /// A step was begun: `{run: true}`, `{unknown: true}` or `{result}`.
     Step(StepReply),
+    /// Lines are kept: `{accepted}`.
+    Logged(LogReply),
     /// It was refused: `{error}`.
     Refused(Problem),
 }
@@ -132,7 +154,7 @@ pub struct ExchangeStop {
     pub grace_ms: u64,
 }
 
-objects_only!(ExchangeRequest, ExchangeLease, ExchangeStep);
+objects_only!(ExchangeRequest, ExchangeLease, ExchangeStep, ExchangeLog);
 
 impl ExchangeRequest {
     /// Checks names, ranges and sizes.
@@ -145,9 +167,13 @@ impl ExchangeRequest {
         validate_claim(&self.lanes, &self.kinds, self.wait_ms)?;
         check::range("max", self.max, 0, CLAIM_LEASES)?;
         check::optional_name("namespace", self.namespace.as_ref())?;
-        for (field, len) in
-            [("leases", self.leases.len()), ("results", self.results.len()), ("steps", self.steps.len())]
-        {
+        let lists = [
+            ("leases", self.leases.len()),
+            ("results", self.results.len()),
+            ("steps", self.steps.len()),
+            ("logs", self.logs.len()),
+        ];
+        for (field, len) in lists {
             check::count(field, len, EXCHANGE_ITEMS)?;
         }
         check::each("leases", &self.leases, |_, lease| match &lease.progress {
@@ -155,6 +181,7 @@ impl ExchangeRequest {
             None => Ok(()),
         })?;
         check::each("results", &self.results, |_, result| result.outcome.validate(limits))?;
+        check::each("logs", &self.logs, |_, log| validate_lines("lines", &log.lines))?;
         check::each("steps", &self.steps, |_, step| {
             check::step_key("key", &step.key)?;
             step.output.as_ref().map_or(Ok(()), |output| output.validate("output", limits))
@@ -183,6 +210,9 @@ impl Serialize for ExchangeAnswer {
         if let Some(key) = &self.key {
             map.serialize_entry("key", key)?;
         }
+        if self.logs {
+            map.serialize_entry("logs", &true)?;
+        }
         match &self.answer {
             Answer::Done(end) => {
                 map.serialize_entry("state", &end.state)?;
@@ -193,6 +223,7 @@ impl Serialize for ExchangeAnswer {
             Answer::Step(StepReply::Run) => map.serialize_entry("run", &true)?,
             Answer::Step(StepReply::Unknown) => map.serialize_entry("unknown", &true)?,
             Answer::Step(StepReply::Result(result)) => map.serialize_entry("result", result)?,
+            Answer::Logged(logged) => map.serialize_entry("accepted", &logged.accepted)?,
             Answer::Refused(problem) => map.serialize_entry("error", problem)?,
         }
         map.end()
@@ -208,9 +239,15 @@ impl<'de> Deserialize<'de> for ExchangeAnswer {
             (None, None, Some(result)) => Answer::Step(StepReply::Result(result)),
             (None, None, None) if wire.run => Answer::Step(StepReply::Run),
             (None, None, None) if wire.unknown => Answer::Step(StepReply::Unknown),
-            _ => return Err(D::Error::custom("expected `state`, `run`, `unknown`, `result` or `error`")),
+            _ => match wire.accepted {
+                Some(accepted) => Answer::Logged(LogReply { accepted }),
+                None => {
+                    let expected = "expected `state`, `run`, `unknown`, `result`, `accepted` or `error`";
+                    return Err(D::Error::custom(expected));
+                }
+            },
         };
-        Ok(Self { lease: wire.lease, key: wire.key, answer })
+        Ok(Self { lease: wire.lease, key: wire.key, logs: wire.logs, answer })
     }
 }
 
@@ -229,7 +266,7 @@ pub(crate) struct ExchangeResultForm {
     release: Option<ReleaseRequest>,
 }
 
-/// The answer to a result (`key` absent) or a step (`key` present).
+/// The answer to a result (`key` and `logs` absent), a step (`key` present) or an entry of logs (`logs` true).
 #[derive(Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct ExchangeAnswerForm {
@@ -237,6 +274,11 @@ pub(crate) struct ExchangeAnswerForm {
     lease: String,
     /// The step's key.
     key: Option<String>,
+    /// It is about lines of the log.
+    #[serde(default)]
+    logs: bool,
+    /// So many lines are kept.
+    accepted: Option<u64>,
     /// The end or the result is recorded: what the execution is now.
     state: Option<ExecutionState>,
     /// When the next attempt is due, if there is one.

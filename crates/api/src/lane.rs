@@ -78,6 +78,17 @@ pub struct LaneReply {
     pub missing_partitions: Vec<u32>,
 }
 
+/// `GET lanes`: those that have settings or open executions, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LanesReply {
+    /// The lanes.
+    pub lanes: Vec<Lane>,
+    /// Where the next page begins; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
 objects_only!(LaneSettings, LaneRequest);
 
 impl LaneSettings {

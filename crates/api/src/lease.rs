@@ -37,6 +37,9 @@ pub struct LeaseRequest {
 pub struct LeaseReply {
     /// The leases, best first; none if nothing came up in time.
     pub leases: Vec<Lease>,
+    /// The worker is asked to finish what it holds and end: it gets no more leases.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drain: bool,
 }
 
 /// A worker's hold on an attempt, with all it needs to run it.

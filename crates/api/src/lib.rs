@@ -16,6 +16,7 @@ mod batch;
 mod check;
 mod code;
 mod decode;
+mod event;
 mod exchange;
 mod execution;
 mod failure;
@@ -25,6 +26,7 @@ mod lane;
 mod lease;
 mod limits;
 mod list;
+mod log;
 mod object;
 #[cfg(feature = "openapi")]
 pub mod openapi;
@@ -47,18 +49,20 @@ pub use batch::{BatchReply, BatchRequest, BatchResult};
 pub use check::check_namespace;
 pub use code::{Class, Code};
 pub use decode::decode;
+pub use event::{EventsReply, ExecutionEvent};
 pub use exchange::{
-    Answer, ExchangeAnswer, ExchangeLease, ExchangeReply, ExchangeRequest, ExchangeResult, ExchangeStep,
-    ExchangeStop,
+    Answer, ExchangeAnswer, ExchangeLease, ExchangeLog, ExchangeReply, ExchangeRequest, ExchangeResult,
+    ExchangeStep, ExchangeStop,
 };
 pub use execution::{AttemptOutcome, AttemptView, Execution, ResultReply};
 pub use failure::Failure;
 pub use filter::ExecutionFilter;
 pub use instant::{Instant, InstantError};
-pub use lane::{Lane, LaneReply, LaneRequest, LaneSettings};
+pub use lane::{Lane, LaneReply, LaneRequest, LaneSettings, LanesReply};
 pub use lease::{HeartbeatReply, HeartbeatRequest, Lease, LeaseReply, LeaseRequest, LeasedExecution, Stop};
 pub use limits::*;
 pub use list::{CountReply, CountRequest, ExecutionSummary, ListReply, ListRequest};
+pub use log::{LogLine, LogReply, LogRequest, LogsReply};
 pub use outcome::{CompleteRequest, EndReply, FailRequest, Outcome, ReleaseRequest};
 pub use payload::Payload;
 pub use problem::Problem;
@@ -67,8 +71,8 @@ pub use ready::ReadyReply;
 pub use request_key::RequestKey;
 pub use retry::{Backoff, BackoffKind, Retry};
 pub use state::ExecutionState;
-pub use step::{StepEntry, StepReply, StepRequest, StepResultRequest};
+pub use step::{StepEntry, StepReply, StepRequest, StepResultRequest, StepState, StepView, StepsReply};
 pub use submit::{SubmitReply, SubmitRequest};
 pub use thousandths::{Thousandths, ThousandthsError};
 pub use why::{Waiting, WhyReply};
-pub use worker::{SessionWorker, WorkerInfo, WorkerRef, WorkersReply};
+pub use worker::{SessionWorker, WorkerInfo, WorkerRef, WorkerReply, WorkerRequest, WorkersReply};

@@ -70,8 +70,16 @@ pub const CONTENT_TYPE_BYTES: usize = 255;
 pub const REASON_BYTES: usize = 1_024;
 /// Longest progress message, in bytes.
 pub const PROGRESS_MESSAGE_BYTES: usize = 1_024;
-/// Most results, most steps and most leases in one exchange.
+/// Most results, steps, leases and entries of logs in one exchange.
 pub const EXCHANGE_ITEMS: usize = 10_000;
+/// Longest line of a log, in bytes.
+pub const LOG_LINE_BYTES: usize = 64 * 1024;
+/// Most lines of one execution's log, and of one call.
+pub const LOG_LINES: usize = 10_000;
+/// Most bytes of one execution's log.
+pub const LOG_BYTES: usize = 1024 * 1024;
+/// Longest cursor, in bytes.
+pub const CURSOR_BYTES: usize = 1_024;
 /// Most weights a lane may set.
 pub const LANE_WEIGHTS: usize = 1_000;
 /// Largest weight of a fairness key.

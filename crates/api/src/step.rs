@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::decode::present;
 use crate::object::objects_only;
-use crate::{Limits, Payload, Problem, check};
+use crate::{Instant, Limits, Payload, Problem, check};
 
 /// `POST leases/{lease}/steps`: asks whether to run a step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,46 @@ pub struct StepEntry {
     /// Begun by an earlier attempt, end unknown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unknown: bool,
+}
+
+/// A step of an execution's journal, as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StepView {
+    /// The step's key.
+    pub key: String,
+    /// How far it is.
+    pub state: StepState,
+    /// The attempt that recorded it, or began it last.
+    pub attempt: u32,
+    /// What it gave, if it is recorded.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub output: Option<Payload>,
+    /// When it was recorded, or begun first.
+    pub at: Instant,
+}
+
+/// How far a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StepState {
+    /// Its result is there: it never runs again.
+    Recorded,
+    /// It was begun, and nothing has come of it yet.
+    Started,
+}
+
+/// `GET executions/{id}/steps`, in the order of their keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StepsReply {
+    /// The steps.
+    pub steps: Vec<StepView>,
+    /// Where the next page begins; absent on the last. A page may be short and still have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 objects_only!(StepRequest, StepResultRequest);

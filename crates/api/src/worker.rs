@@ -41,6 +41,9 @@ pub struct SessionWorker {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkerInfo {
+    /// What it is acted on by: its name, and its session if it speaks by exchange.
+    #[serde(default)]
+    pub id: String,
     /// Its name.
     pub name: String,
     /// Its session, if it speaks by exchange.
@@ -60,6 +63,12 @@ pub struct WorkerInfo {
     pub kinds: Vec<String>,
     /// Slots it offered last.
     pub slots: u32,
+    /// Leases it holds.
+    #[serde(default)]
+    pub leases: u64,
+    /// Whether it was asked to finish what it holds and end; it gets no more leases.
+    #[serde(default)]
+    pub draining: bool,
     /// When it was last heard.
     pub seen_at: Instant,
 }
@@ -72,7 +81,32 @@ pub struct WorkersReply {
     pub workers: Vec<WorkerInfo>,
 }
 
-objects_only!(WorkerRef, SessionWorker);
+/// `POST workers/{id}/drain`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct WorkerRequest {
+    /// Whose worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// A worker that was acted on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WorkerReply {
+    /// The worker as it is now.
+    pub worker: WorkerInfo,
+}
+
+objects_only!(WorkerRef, SessionWorker, WorkerRequest);
+
+impl WorkerRequest {
+    /// Checks the namespace.
+    pub fn validate(&self) -> Result<(), Problem> {
+        check::optional_name("namespace", self.namespace.as_ref())
+    }
+}
 
 impl WorkerRef {
     pub(crate) fn validate(&self) -> Result<(), Problem> {

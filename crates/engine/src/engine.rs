@@ -7,17 +7,23 @@
 //! | `engine/lease.rs` | plain claims and what is done under a lease |
 //! | `engine/act.rs` | what an operator does to one execution |
 //! | `engine/read.rs` | executions, results, and why they wait |
+//! | `engine/events.rs` | what happens to an execution, as it happens |
+//! | `engine/journal.rs` | its steps and its log |
 //! | `engine/find.rs` | lists and counts |
 //! | `engine/lanes.rs` | lanes |
+//! | `engine/workers.rs` | workers |
 
 mod act;
 mod bridge;
 mod claims;
+mod events;
 mod find;
+mod journal;
 mod lanes;
 mod lease;
 mod read;
 mod submit;
+mod workers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -25,7 +31,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use stint_api::{
     Code, EndReply, ExchangeReply, ExchangeRequest, ExecutionState, Instant, Limits, Problem, ReadyReply,
 };
-use stint_api::{WorkerInfo, check_namespace};
 use stint_core::command::{Outcome, Release};
 use stint_core::{Command, ExecutionId, LeaseRef, LeaseToken, PARTITIONS, PartitionId};
 use stint_store::Store;
@@ -39,6 +44,9 @@ use crate::workers::Workers;
 use crate::{EngineConfig, Node, NodeStats, OpenError, Waiters};
 use bridge::Bridge;
 use claims::KeyedClaims;
+
+pub use events::EventStream;
+pub(crate) use journal::logged;
 
 /// A handle on a running engine. Clones share it.
 #[derive(Clone)]
@@ -85,12 +93,6 @@ impl Engine {
     /// All a worker says and hears, in one call. Answered as soon as there is anything to say.
     pub async fn exchange(&self, request: ExchangeRequest) -> Result<ExchangeReply, Problem> {
         exchange::exchange(&self.0, request).await
-    }
-
-    /// Workers seen lately, by name.
-    pub async fn workers(&self, namespace: &str) -> Result<Vec<WorkerInfo>, Problem> {
-        check_namespace(namespace)?;
-        Ok(self.0.workers.list(namespace))
     }
 
     /// Whether all partitions are served.

@@ -33,7 +33,7 @@ mod waiters;
 mod workers;
 
 pub use config::EngineConfig;
-pub use engine::Engine;
+pub use engine::{Engine, EventStream};
 pub use error::{CallError, OpenError};
 pub use forward::Peers;
 pub use node::{Node, WeakNode};

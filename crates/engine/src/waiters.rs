@@ -1,4 +1,5 @@
-//! Who waits for what partitions publish: ends of executions, leases that are taken away, lanes that changed.
+//! Who waits for what partitions publish: ends of executions, all that happens to one, leases that are taken away, lanes
+//! that changed.
 //!
 //! Whoever waits registers first and reads second, so nothing that happens in between is missed. Publishing costs a
 //! lock per batch and a look-up per event that somebody could wait for.
@@ -7,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stint_core::{Event, EventKind, ExecutionId, LeaseRef, PARTITIONS, PartitionId};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 
 /// Stops of leases that nobody held yet are remembered up to twice this many per partition: the time between a lease's
 /// commit and the reply that carries it.
@@ -53,6 +54,8 @@ pub struct Waiters {
 #[derive(Default, Debug)]
 struct Shard {
     ends: BTreeMap<ExecutionId, Waiting>,
+    /// Executions that somebody follows.
+    watched: BTreeMap<ExecutionId, watch::Sender<()>>,
     holders: BTreeMap<ExecutionId, Holder>,
     /// Stops that found no holder: of late, and before that.
     unheard: [BTreeMap<ExecutionId, Taken>; 2],
@@ -103,6 +106,9 @@ impl Waiters {
                 lane_changed |= event.kind == EventKind::LaneChanged;
                 continue;
             };
+            if let Some(watched) = shard.watched.get(&id) {
+                watched.send_replace(());
+            }
             if event.kind.is_end()
                 && let Some(waiting) = shard.ends.get(&id)
             {
@@ -130,6 +136,21 @@ impl Waiters {
             None => Arc::default(),
         };
         EndWait { waiters: self, id, ended }
+    }
+
+    /// Begins to watch an execution.
+    pub(crate) fn watch(self: &Arc<Self>, id: ExecutionId) -> Watched {
+        let happened = match self.shard(id) {
+            Some(mut shard) => shard.watched.entry(id).or_insert_with(|| watch::Sender::new(())).subscribe(),
+            // An id that no partition has: nothing ever happens to it.
+            None => watch::Sender::new(()).subscribe(),
+        };
+        Watched { waiters: Arc::clone(self), id, happened: Some(happened) }
+    }
+
+    /// How many executions are watched.
+    pub(crate) fn watched(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).watched.len()).sum()
     }
 
     /// Partitions in which a lane changed, from now on.
@@ -197,6 +218,45 @@ impl Drop for EndWait<'_> {
     }
 }
 
+/// An execution that is watched until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    waiters: Arc<Waiters>,
+    id: ExecutionId,
+    /// Taken only when it is dropped.
+    happened: Option<watch::Receiver<()>>,
+}
+
+impl Watched {
+    /// What happens from now on wakes [`Watched::happened`].
+    pub(crate) fn seen(&mut self) {
+        if let Some(happened) = &mut self.happened {
+            happened.mark_unchanged();
+        }
+    }
+
+    /// Ready when something has happened since [`Watched::seen`].
+    pub(crate) async fn happened(&mut self) {
+        if let Some(happened) = &mut self.happened
+            && happened.changed().await.is_ok()
+        {
+            return;
+        }
+        // Without a sender nothing happens any more.
+        std::future::pending().await
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        drop(self.happened.take());
+        let Some(mut shard) = self.waiters.shard(self.id) else { return };
+        if shard.watched.get(&self.id).is_some_and(|sender| sender.receiver_count() == 0) {
+            shard.watched.remove(&self.id);
+        }
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing under these locks panics half-way through a change.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -204,6 +264,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use stint_core::LeaseToken;
 
     use super::*;
@@ -228,6 +289,26 @@ mod tests {
             ended.await;
         }
         assert!(waiters.shard(id).unwrap().ends.is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_watches_is_woken_by_anything_and_forgotten_when_gone() {
+        let waiters = Waiters::new();
+        let (id, other) =
+            (ExecutionId::fresh(0, PartitionId(3), 7), ExecutionId::fresh(0, PartitionId(3), 8));
+        let (mut first, mut second) = (waiters.watch(id), waiters.watch(id));
+        first.seen();
+        waiters
+            .publish(PartitionId(3), &[event(other, EventKind::Leased, 1), event(id, EventKind::Leased, 1)]);
+        first.happened().await;
+        first.seen();
+        assert!(first.happened().now_or_never().is_none());
+        second.happened().await;
+        assert_eq!(waiters.watched(), 1);
+        drop(first);
+        assert_eq!(waiters.watched(), 1);
+        drop(second);
+        assert_eq!(waiters.watched(), 0);
     }
 
     #[test]

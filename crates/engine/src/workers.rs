@@ -8,7 +8,10 @@ use stint_api::{Instant as At, WorkerInfo};
 use stint_core::Millis;
 use stint_core::command::ClaimFilter;
 use stint_core::model::Group;
+use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::exchange::session_id;
 
 /// A worker that was heard this lately counts as there: half as long again as the longest wait of an exchange.
 const LATELY: Duration = Duration::from_secs(90);
@@ -24,6 +27,8 @@ pub(crate) struct Heard<'a> {
     pub(crate) version: Option<&'a str>,
     pub(crate) capabilities: &'a [String],
     pub(crate) slots: u32,
+    /// Whether it drains, as its session knows.
+    pub(crate) draining: bool,
 }
 
 /// What keeps work from every worker that is there.
@@ -46,6 +51,7 @@ struct Seen {
     capabilities: Vec<String>,
     filter: Arc<ClaimFilter>,
     slots: u32,
+    draining: bool,
     at: Instant,
     seen_at: Millis,
 }
@@ -53,6 +59,8 @@ struct Seen {
 #[derive(Default, Debug)]
 pub(crate) struct Workers {
     seen: Mutex<BTreeMap<WorkerKey, Seen>>,
+    /// Some worker was asked to drain.
+    drained: Notify,
 }
 
 impl Workers {
@@ -69,6 +77,7 @@ impl Workers {
                 worker.at = now;
                 worker.seen_at = seen_at;
                 worker.slots = heard.slots;
+                worker.draining |= heard.draining;
                 if !Arc::ptr_eq(&worker.filter, filter) {
                     worker.filter = filter.clone();
                     worker.capabilities = heard.capabilities.to_vec();
@@ -81,6 +90,7 @@ impl Workers {
                     capabilities: heard.capabilities.to_vec(),
                     filter: filter.clone(),
                     slots: heard.slots,
+                    draining: heard.draining,
                     at: now,
                     seen_at,
                 };
@@ -89,15 +99,49 @@ impl Workers {
         }
     }
 
-    /// Those that are there, by name.
-    pub(crate) fn list(&self, namespace: &str) -> Vec<WorkerInfo> {
+    /// Asks a worker that is there to finish what it holds and end. Its session, if it has one; `None`: there is no such
+    /// worker.
+    pub(crate) fn drain(&self, namespace: &str, id: &str) -> Option<Option<String>> {
+        let (name, session) = parts(id);
+        let key = (Arc::from(namespace), name.to_owned(), session.map(str::to_owned));
+        let now = Instant::now();
+        let mut seen = self.lock();
+        let worker = seen.get_mut(&key).filter(|worker| now.duration_since(worker.at) < LATELY)?;
+        worker.draining = true;
+        drop(seen);
+        self.drained.notify_waiters();
+        Some(key.2)
+    }
+
+    /// Resolves as soon as a worker without a session is to drain.
+    pub(crate) async fn drains(&self, namespace: &str, name: &str) {
+        let key = (Arc::from(namespace), name.to_owned(), None);
+        loop {
+            // Whoever drains from here on wakes this.
+            let drained = self.drained.notified();
+            if self.lock().get(&key).is_some_and(|worker| worker.draining) {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// Those that are there, by name; `held` says how many leases a name and session hold.
+    pub(crate) fn list(&self, namespace: &str, held: &BTreeMap<(Arc<str>, u64), u64>) -> Vec<WorkerInfo> {
         let now = Instant::now();
         let mut seen = self.lock();
         seen.retain(|_, worker| now.duration_since(worker.at) < LATELY);
+        let leases = |name: &str, session: Option<&str>| {
+            let session = session.map_or(0, |session| session_id(namespace, session));
+            held.get(&(Arc::from(name), session)).copied().unwrap_or(0)
+        };
         let texts = |names: &[Arc<str>]| names.iter().map(|name| name.to_string()).collect();
         seen.iter()
             .filter(|((of, _, _), _)| &**of == namespace)
             .map(|((_, name, session), worker)| WorkerInfo {
+                id: id_of(name, session.as_deref()),
+                leases: leases(name, session.as_deref()),
+                draining: worker.draining,
                 name: name.clone(),
                 session: session.clone(),
                 version: worker.version.clone(),
@@ -149,6 +193,20 @@ impl Workers {
     }
 }
 
+/// Between a name and a session, in neither of which it can stand.
+const SEPARATOR: char = '~';
+
+fn id_of(name: &str, session: Option<&str>) -> String {
+    match session {
+        Some(session) => format!("{name}{SEPARATOR}{session}"),
+        None => name.to_owned(),
+    }
+}
+
+fn parts(id: &str) -> (&str, Option<&str>) {
+    id.split_once(SEPARATOR).map_or((id, None), |(name, session)| (name, Some(session)))
+}
+
 #[cfg(test)]
 mod tests {
     use stint_core::model::{Capabilities, Requirement};
@@ -170,7 +228,8 @@ mod tests {
     }
 
     fn hear(workers: &Workers, name: &str, filter: &Arc<ClaimFilter>) {
-        let heard = Heard { name, session: None, version: None, capabilities: &[], slots: 1 };
+        let (session, version) = (None, None);
+        let heard = Heard { name, session, version, capabilities: &[], slots: 1, draining: false };
         workers.heard(&heard, filter, 5);
     }
 
@@ -191,7 +250,7 @@ mod tests {
         }
         tokio::time::advance(LATELY).await;
         assert_eq!(workers.lack(&group("a", "k", &["gpu"])), Some(Lack::Lane));
-        assert!(workers.list("default").is_empty());
+        assert!(workers.list("default", &BTreeMap::new()).is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -199,12 +258,12 @@ mod tests {
         let workers = Workers::default();
         hear(&workers, "one", &filter(&["a"], &[], &[]));
         hear(&workers, "one", &filter(&["b"], &["k"], &[]));
-        let list = workers.list("default");
+        let list = workers.list("default", &BTreeMap::new());
         assert_eq!(list.len(), 1);
         assert_eq!(
             (list[0].lanes.clone(), list[0].kinds.clone()),
             (vec!["b".to_owned()], vec!["k".to_owned()])
         );
-        assert!(workers.list("other").is_empty());
+        assert!(workers.list("other", &BTreeMap::new()).is_empty());
     }
 }

@@ -34,7 +34,7 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
         ("Failure", "details") => {
             json!({"description": format!("Any JSON of at most {ERROR_DETAILS_BYTES} bytes, for whoever knows the type.")})
         }
-        ("Backoff", "kind") => return Some(json!({})),
+        ("Backoff", "kind") | ("LanesReply", "lanes") | ("LogsReply", "lines") => return Some(json!({})),
         _ => return None,
     })
 }
@@ -81,7 +81,10 @@ fn of_name(name: &str) -> Option<Value> {
         "fairness_key" => text(FAIRNESS_KEY_BYTES),
         "traceparent" => json!({"pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}),
         "executions" => json!({"minItems": 1, "maxItems": BATCH_EXECUTIONS}),
-        "leases" | "results" | "steps" => json!({"maxItems": EXCHANGE_ITEMS}),
+        "leases" | "results" | "steps" | "logs" => json!({"maxItems": EXCHANGE_ITEMS}),
+        "lines" => json!({"minItems": 1, "maxItems": LOG_LINES, "items": at_most(LOG_LINE_BYTES)}),
+        "limit" => json!({"minimum": 1, "maximum": LIST_LIMIT, "default": LIST_DEFAULT}),
+        "cursor" | "next_cursor" => at_most(CURSOR_BYTES),
         "n" => range(1, u64::MAX),
         "seen" => range(0, u64::MAX - 1),
         "wait_ms" => json!({"minimum": 0, "maximum": WAIT_MS, "default": 0}),

@@ -1,8 +1,7 @@
 //! What an operator does to one execution.
 
 use stint_api::{
-    ActionReply, CancelRequest, Code, ExecutionState, PriorityRequest, Problem, ReplayRequest, RequestKey,
-    check_namespace,
+    ActionReply, CancelRequest, Code, PriorityRequest, Problem, ReplayRequest, RequestKey, check_namespace,
 };
 use stint_core::command::{Act, Action, Cancel, Outcome, Replay};
 use stint_core::model::{State, StepRecord};
@@ -37,7 +36,7 @@ impl Engine {
             reason: request.reason,
             grace_ms: request.grace_ms.map_or(GRACE_MS, millis),
         };
-        acted(self.0.call(id.partition(), Command::Cancel(cancel)).await?)
+        self.0.acted(id, Command::Cancel(cancel)).await
     }
 
     /// Runs an ended execution again, keeping its journal, or dropping it from a step on; once per request key.
@@ -62,7 +61,7 @@ impl Engine {
             steps,
             request: key.as_ref().map(request_id),
         };
-        acted(self.0.call(id.partition(), Command::Replay(replay)).await?)
+        self.0.acted(id, Command::Replay(replay)).await
     }
 
     /// Changes an execution's priority.
@@ -80,11 +79,7 @@ impl Engine {
 
     /// Holds an execution back until it is resumed.
     pub async fn pause(&self, namespace: &str, id: &str) -> Result<ActionReply, Problem> {
-        let mut reply = self.act(namespace, id, Action::Pause).await?;
-        if reply.state == ExecutionState::Ready {
-            reply.state = ExecutionState::Blocked;
-        }
-        Ok(reply)
+        self.act(namespace, id, Action::Pause).await
     }
 
     /// Lets a paused execution go on.
@@ -101,11 +96,26 @@ impl Engine {
         check_namespace(namespace)?;
         let id = execution_id(id)?;
         let act = Act { namespace: namespace.to_owned(), id, action };
-        acted(self.0.call(id.partition(), Command::Act(act)).await?)
+        self.0.acted(id, Command::Act(act)).await
     }
 }
 
 impl Inner {
+    /// Does something to an execution, and says how it stands then.
+    async fn acted(&self, id: ExecutionId, command: Command) -> Result<ActionReply, Problem> {
+        let Outcome::Acted(id, state) = self.call(id.partition(), command).await? else {
+            return Err(unexpected());
+        };
+        // What is ready may not start all the same. It is done already, so without this the answer says a little less.
+        let look = move |partition: &stint_core::Partition| partition.blocked_by(id);
+        let blocked_by = match state {
+            State::Ready => self.node.look(id.partition(), look).await.ok().flatten(),
+            _ => None,
+        };
+        let state = view::seen_state(state, blocked_by.is_some());
+        Ok(ActionReply { id: id.to_string(), state, reason: blocked_by.map(str::to_owned) })
+    }
+
     /// All steps of an ended execution.
     async fn journal(&self, namespace: &str, id: ExecutionId) -> Result<Vec<(String, StepRecord)>, Problem> {
         // Its answer leaves when all that it saw is committed, so the range sees all of the journal.
@@ -130,7 +140,7 @@ impl Inner {
 }
 
 /// The end of the range of keys that begin with `prefix`, which is not all 0xFF.
-fn after(prefix: &Key) -> Key {
+pub(super) fn after(prefix: &Key) -> Key {
     let mut bytes = prefix.bytes.to_vec();
     while bytes.last() == Some(&0xFF) {
         bytes.pop();
@@ -139,15 +149,4 @@ fn after(prefix: &Key) -> Key {
         *last += 1;
     }
     Key { table: prefix.table, bytes: bytes.into() }
-}
-
-fn acted(outcome: Outcome) -> Result<ActionReply, Problem> {
-    match outcome {
-        Outcome::Acted(id, state) => Ok(reply(id, state)),
-        _ => Err(unexpected()),
-    }
-}
-
-fn reply(id: ExecutionId, state: State) -> ActionReply {
-    ActionReply { id: id.to_string(), state: view::state(state) }
 }

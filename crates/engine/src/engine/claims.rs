@@ -84,7 +84,7 @@ impl Inner {
                 return leases;
             }
         }
-        let leases = self.wait_for(self.hub.park(wanted), until).await;
+        let leases = self.claim(wanted, until).await;
         let asked = leases.iter().map(|granted| granted.grant.lease);
         given.asked = asked.map(|lease| (lease.execution.partition(), lease.token)).collect();
         given.asked.sort_unstable();

@@ -1,11 +1,12 @@
 //! Lanes: shown, and changed for all partitions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use stint_api::{Lane, LaneReply, LaneSettings, Problem, check_namespace};
+use stint_api::{Lane, LaneReply, LaneSettings, LanesReply, Problem, check_namespace};
 use stint_core::command::{LaneChange, Outcome, SetLane};
 use stint_core::model::{self, LaneMode};
 use stint_core::{Command, LaneCounts, PartitionId};
@@ -14,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Engine, Inner};
 use crate::edge::lease::ms;
+use crate::edge::page;
 use crate::edge::problem::unexpected;
 use crate::edge::submission::millis;
 
@@ -21,13 +23,48 @@ use crate::edge::submission::millis;
 const COPIES: Duration = Duration::from_secs(5);
 
 /// How long counting waits for partitions that don't answer: their work is then not counted.
-const COUNTS: Duration = Duration::from_secs(2);
+pub(super) const COUNTS: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Shows a lane. One that was never used or set is open and empty.
     pub async fn lane(&self, namespace: &str, name: &str) -> Result<Lane, Problem> {
         let settings = self.0.set(namespace, name, LaneChange::Read).await?;
         Ok(self.0.show_lane(namespace, name, &settings).await)
+    }
+
+    /// A namespace's lanes that have settings or open executions, by name, from behind a cursor on.
+    pub async fn lanes(
+        &self,
+        namespace: &str,
+        limit: Option<u32>,
+        cursor: Option<&str>,
+    ) -> Result<LanesReply, Problem> {
+        check_namespace(namespace)?;
+        let limit = page::limit(limit)?;
+        if let Some(cursor) = cursor {
+            check_namespace(cursor).map_err(|_| page::bad_cursor())?;
+        }
+        let (of, after) = (namespace.to_owned(), cursor.map(str::to_owned));
+        // One more than asked for tells whether there is another page.
+        let look =
+            move |partition: &stint_core::Partition| partition.lanes_of(&of, after.as_deref(), limit + 1);
+        let all = PartitionId::all().collect();
+        let mut lanes: BTreeMap<Arc<str>, (model::LaneSettings, Vec<LaneCounts>)> = BTreeMap::new();
+        for (_, part) in self.0.look_at(&all, look, Instant::now() + COUNTS).await {
+            for standing in part {
+                let (settings, counts) = lanes.entry(standing.name).or_default();
+                counts.push(standing.counts);
+                // Copies may be of different age for a moment.
+                let newer = standing.settings.filter(|copy| copy.generation >= settings.generation);
+                *settings = newer.unwrap_or_else(|| std::mem::take(settings));
+            }
+        }
+        let more = lanes.len() > limit;
+        let shown = lanes.iter().take(limit);
+        let lanes: Vec<Lane> =
+            shown.map(|(name, (settings, counts))| view(namespace, name, settings, counts)).collect();
+        let next_cursor = lanes.last().filter(|_| more).map(|lane| lane.name.clone());
+        Ok(LanesReply { lanes, next_cursor })
     }
 
     /// Replaces a lane's settings.
@@ -136,26 +173,12 @@ impl Inner {
             let look = move |partition: &stint_core::Partition| partition.lane_counts(&namespace, &name);
             self.look_at(&all, look, Instant::now() + COUNTS).await
         };
-        let sum = |of: fn(&LaneCounts) -> u64| counts.iter().map(|(_, counts)| of(counts)).sum::<u64>();
-        let paused = settings.mode == LaneMode::Paused;
-        // What a pause holds back is not ready.
-        let held = if paused { sum(|counts| counts.ready) } else { 0 };
-        Lane {
-            name: name.to_owned(),
-            namespace: namespace.to_owned(),
-            paused,
-            draining: settings.mode == LaneMode::Draining,
-            weights: settings.weights.clone(),
-            age_step_ms: ms(settings.age_step()),
-            max_length: settings.max_length,
-            ready: if paused { 0 } else { sum(|counts| counts.ready) },
-            running: sum(|counts| counts.running),
-            waiting: sum(|counts| counts.waiting) + held,
-        }
+        let counts: Vec<LaneCounts> = counts.into_iter().map(|(_, counts)| counts).collect();
+        view(namespace, name, settings, &counts)
     }
 
     /// Looks at several partitions at once; those that don't answer in time are left out.
-    async fn look_at<T: Send + 'static>(
+    pub(super) async fn look_at<T: Send + 'static>(
         &self,
         partitions: &BTreeSet<PartitionId>,
         look: impl Fn(&stint_core::Partition) -> T + Clone + Send + 'static,
@@ -171,5 +194,25 @@ impl Inner {
             seen.extend(answer.ok().map(|answer| (partition, answer)));
         }
         seen
+    }
+}
+
+/// A lane as its settings and its parts in all partitions make it.
+fn view(namespace: &str, name: &str, settings: &model::LaneSettings, counts: &[LaneCounts]) -> Lane {
+    let sum = |of: fn(&LaneCounts) -> u64| counts.iter().map(of).sum::<u64>();
+    let paused = settings.mode == LaneMode::Paused;
+    // What a pause holds back is not ready.
+    let held = if paused { sum(|counts| counts.ready) } else { 0 };
+    Lane {
+        name: name.to_owned(),
+        namespace: namespace.to_owned(),
+        paused,
+        draining: settings.mode == LaneMode::Draining,
+        weights: settings.weights.clone(),
+        age_step_ms: ms(settings.age_step()),
+        max_length: settings.max_length,
+        ready: if paused { 0 } else { sum(|counts| counts.ready) },
+        running: sum(|counts| counts.running),
+        waiting: sum(|counts| counts.waiting) + held,
     }
 }

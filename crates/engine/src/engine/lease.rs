@@ -1,8 +1,10 @@
 //! Plain claims, and what is done under a lease: every part of an exchange as a call of its own.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use stint_api::{
     CompleteRequest, DEFAULT_NAMESPACE, EndReply, FailRequest, HeartbeatReply, HeartbeatRequest, LeaseReply,
     LeaseRequest, Outcome as End, Problem, ReleaseRequest, RequestKey, StepReply, StepRequest,
@@ -18,7 +20,7 @@ use crate::edge::lease::{filter, fitting, lease, ms, stop};
 use crate::edge::problem::{draining, lease_ref, unexpected};
 use crate::edge::{payload, view};
 use crate::exchange::said;
-use crate::hub::{GrantedLease, Parked, Wanted};
+use crate::hub::{GrantedLease, Wanted};
 use crate::workers;
 
 impl Engine {
@@ -32,13 +34,15 @@ impl Engine {
         }
         let until = Instant::now() + Duration::from_millis(request.wait_ms);
         let wanted = inner.wanted(&request);
+        let (namespace, name) = (wanted.filter.namespace.clone(), request.worker.name.as_str());
         let leases = match key {
             Some(key) => inner.lease_once(&key, wanted, until).await,
-            None => inner.wait_for(inner.hub.park(wanted), until).await,
+            None => inner.claim(wanted, until).await,
         };
         let (leases, beyond) = fitting(leases);
         inner.give_back(beyond.into_iter().map(|granted| granted.grant.lease));
-        Ok(LeaseReply { leases: leases.into_iter().map(lease).collect() })
+        let drain = inner.workers.drains(&namespace, name).now_or_never().is_some();
+        Ok(LeaseReply { leases: leases.into_iter().map(lease).collect(), drain })
     }
 
     /// Keeps a lease.
@@ -108,20 +112,34 @@ impl Inner {
             version: worker.version.as_deref(),
             capabilities: &worker.capabilities,
             slots: request.max,
+            draining: false,
         };
         self.workers.heard(&heard, &filter, self.node.now());
         let worker = Worker { name: worker.name.as_str().into(), session: 0 };
         Wanted { token: self.token(), worker, filter, max: request.max as usize }
     }
 
-    /// Waits for a claim's leases.
-    pub(super) async fn wait_for(&self, parked: Parked, until: Instant) -> Vec<GrantedLease> {
-        _ = timeout_at(until, parked.watch().answerable()).await;
-        parked.settle().await
+    /// Claims leases, and waits for them; a worker that drains gets none.
+    pub(super) async fn claim(&self, wanted: Wanted, until: Instant) -> Vec<GrantedLease> {
+        let (namespace, name) = (wanted.filter.namespace.clone(), wanted.worker.name.clone());
+        let mut drains = pin!(self.workers.drains(&namespace, &name));
+        if drains.as_mut().now_or_never().is_some() {
+            // Whoever asks again and again must not be answered at once every time.
+            _ = timeout_at(until, self.drains()).await;
+            return Vec::new();
+        }
+        let parked = self.hub.park(wanted);
+        let watch = parked.watch();
+        tokio::select! {
+            biased;
+            // Dropped, the claim gives back what it was given.
+            () = drains => Vec::new(),
+            _ = timeout_at(until, watch.answerable()) => parked.settle().await,
+        }
     }
 
     /// A lease that a request names. One of another namespace than the request's is not there.
-    async fn leased(&self, text: &str, namespace: Option<&str>) -> Result<LeaseRef, Problem> {
+    pub(super) async fn leased(&self, text: &str, namespace: Option<&str>) -> Result<LeaseRef, Problem> {
         let lease = lease_ref(text)?;
         if namespace.is_some() {
             self.show(namespace, lease.execution, false).await?;

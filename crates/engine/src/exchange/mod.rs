@@ -17,5 +17,5 @@ mod session_tests;
 mod sessions;
 mod turn;
 
-pub(crate) use sessions::Sessions;
+pub(crate) use sessions::{Sessions, session_id};
 pub(crate) use turn::exchange;

@@ -3,13 +3,14 @@
 use stint_api::{
     Answer, EndReply, ExchangeAnswer, ExchangeRequest, ExchangeStop, Outcome as End, Problem, StepReply,
 };
-use stint_core::command::{BeginStep, Complete, Fail, Heartbeat, Outcome, RecordStep, Release};
+use stint_core::command::{BeginStep, Complete, Fail, Heartbeat, Log, Outcome, RecordStep, Release};
 use stint_core::model::StepOutcome;
-use stint_core::{Command, LeaseRef, Refusal};
+use stint_core::{Command, LeaseRef, Refusal, RequestId};
 use tokio::time::Instant;
 
 use crate::CallError;
 use crate::edge::{lease, payload, problem, submission, view};
+use crate::engine::logged;
 
 /// One thing said: which command it is, and whom its answer is for.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) enum What {
     Begins(String),
     /// A step's result is recorded.
     Records(String),
+    /// Lines of its attempt are kept.
+    Logs,
 }
 
 /// A request, its leases read. Leases that are none are answered at once.
@@ -47,7 +50,7 @@ pub(crate) struct Parsed {
     pub(crate) stepped: Vec<LeaseRef>,
     /// One heartbeat for each entry of `listed`.
     heartbeats: Vec<Ask>,
-    /// Steps, then ends: a step's result is recorded before its attempt ends.
+    /// Steps, then lines of logs, then ends: what an attempt says is kept before it ends.
     pub(crate) asks: Vec<Ask>,
     pub(crate) refused: Vec<ExchangeAnswer>,
 }
@@ -75,6 +78,15 @@ impl Parsed {
                 }
             };
             parsed.asks.push(Ask { lease, what, command });
+        }
+        for (index, log) in std::mem::take(&mut request.logs).into_iter().enumerate() {
+            let Some(lease) = parsed.read(&log.lease, None) else { continue };
+            parsed.stepped.push(lease);
+            // Sent again, to this node or to another, it is the same exchange and writes once.
+            let of = format!("{}.{}.{index}", request.worker.session, request.n);
+            let call = Some(RequestId::derived(of.as_bytes()));
+            let command = Command::Log(Log { lease, lines: log.lines, request: call });
+            parsed.asks.push(Ask { lease, what: What::Logs, command });
         }
         for result in std::mem::take(&mut request.results) {
             let Some(lease) = parsed.read(&result.lease, None) else { continue };
@@ -109,6 +121,7 @@ impl Parsed {
                 self.refused.push(ExchangeAnswer {
                     lease: text.to_owned(),
                     key: key.map(str::to_owned),
+                    logs: false,
                     answer,
                 });
                 None
@@ -158,8 +171,13 @@ pub(crate) enum Heard {
     Answer(ExchangeAnswer),
     /// The lease is gone, which is worth an answer.
     Lost(ExchangeAnswer),
-    /// The lease lasts this long from `sent`, and perhaps its work has to stop.
-    Renewed { left: std::time::Duration, sent: Instant, stop: Option<ExchangeStop> },
+    /// The lease lasts so long from `sent`, `ttl` from a heartbeat that is written, and perhaps its work has to stop.
+    Renewed {
+        left: std::time::Duration,
+        ttl: std::time::Duration,
+        sent: Instant,
+        stop: Option<ExchangeStop>,
+    },
     /// A heartbeat was not taken: nothing the worker believes of its leases would be sure.
     Unheard(Problem),
 }
@@ -171,23 +189,26 @@ pub(crate) fn heard(of: LeaseRef, what: &What, answer: Result<Outcome, CallError
         (What::Listed, Ok(Outcome::Renewed(renewal))) => {
             let stop = renewal.stop.as_ref().map(lease::stop);
             let stop = stop.map(|stop| ExchangeStop { lease, reason: stop.reason, grace_ms: stop.grace_ms });
-            return Heard::Renewed { left: lease::duration(renewal.ttl_ms), sent, stop };
+            let (left, ttl) = (lease::duration(renewal.ttl_ms), lease::duration(renewal.whole_ttl_ms));
+            return Heard::Renewed { left, ttl, sent, stop };
         }
         (What::Listed, Ok(_)) => return Heard::Unheard(problem::unexpected()),
         (What::Listed, Err(CallError::Refused(refusal @ Refusal::LeaseLost))) => {
             let answer = Answer::Refused(problem::refused(refusal));
-            return Heard::Lost(ExchangeAnswer { lease, key: None, answer });
+            return Heard::Lost(ExchangeAnswer { lease, key: None, logs: false, answer });
         }
         (What::Listed, Err(error)) => return Heard::Unheard(problem::problem(error)),
         (What::Ends, answer) => (None, answer.map_err(problem::problem).and_then(ended).map(Answer::Done)),
         (What::Begins(key), answer) => {
             (Some(key.clone()), answer.map_err(problem::problem).and_then(step).map(Answer::Step))
         }
+        (What::Logs, answer) => (None, answer.map_err(problem::problem).and_then(logged).map(Answer::Logged)),
         (What::Records(key), answer) => {
             (Some(key.clone()), answer.map_err(problem::problem).and_then(recorded).map(Answer::Done))
         }
     };
-    Heard::Answer(ExchangeAnswer { lease, key, answer: answer.unwrap_or_else(Answer::Refused) })
+    let logs = *what == What::Logs;
+    Heard::Answer(ExchangeAnswer { lease, key, logs, answer: answer.unwrap_or_else(Answer::Refused) })
 }
 
 /// What a recorded step came to: its attempt runs on.

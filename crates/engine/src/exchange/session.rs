@@ -85,6 +85,8 @@ pub(crate) struct Session {
     held: BTreeMap<LeaseRef, Held>,
     /// Leases whose end is under way, by the exchange that brought it: listing one is not worth an answer.
     ending: BTreeMap<LeaseRef, u64>,
+    /// The exchange whose reply asks the worker to drain.
+    told_to_drain: Option<u64>,
     heard: Instant,
 }
 
@@ -95,6 +97,7 @@ impl Session {
             replies: BTreeMap::new(),
             held: BTreeMap::new(),
             ending: BTreeMap::new(),
+            told_to_drain: None,
             heard: now,
         }
     }
@@ -156,6 +159,7 @@ impl Session {
             for held in self.held.values_mut() {
                 held.told = held.told.filter(|told| *told != n);
             }
+            self.told_to_drain = self.told_to_drain.filter(|told| *told != n);
             // As if it had never come: sent again it is new.
             if self.newest == n {
                 self.newest -= 1;
@@ -168,13 +172,11 @@ impl Session {
         self.held.insert(lease, Held { given_in: n, ttl, renewed: now, told: None });
     }
 
-    /// A heartbeat sent at `sent` was taken: the lease lasts `left` from then.
-    pub(crate) fn renewed(&mut self, lease: LeaseRef, left: Duration, sent: Instant) {
-        let held =
-            self.held.entry(lease).or_insert(Held { given_in: 0, ttl: left, renewed: sent, told: None });
-        held.ttl = held.ttl.max(left);
-        let since = held.ttl - left;
-        held.renewed = sent.checked_sub(since).unwrap_or(sent);
+    /// A heartbeat sent at `sent` was taken: of its time to live, the lease has `left` from then.
+    pub(crate) fn renewed(&mut self, lease: LeaseRef, left: Duration, ttl: Duration, sent: Instant) {
+        let held = self.held.entry(lease).or_insert(Held { given_in: 0, ttl, renewed: sent, told: None });
+        held.ttl = ttl;
+        held.renewed = sent.checked_sub(ttl.saturating_sub(left)).unwrap_or(sent);
     }
 
     /// The reply to exchange `n` asks the worker to stop; whether none did before.
@@ -183,6 +185,16 @@ impl Session {
         let first = held.told.is_none();
         held.told.get_or_insert(n);
         first
+    }
+
+    /// Whether the worker that has read reply `seen` still has to be told to drain.
+    pub(crate) fn must_hear_of_drain(&self, seen: u64) -> bool {
+        self.told_to_drain.is_none_or(|told| told > seen)
+    }
+
+    /// The reply to exchange `n` asks the worker to drain.
+    pub(crate) fn tell_to_drain(&mut self, n: u64) {
+        self.told_to_drain.get_or_insert(n);
     }
 
     /// The lease is gone; whether the worker had it.

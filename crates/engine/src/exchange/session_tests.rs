@@ -141,8 +141,18 @@ async fn a_lease_of_a_plain_claim_is_kept_while_it_is_listed_and_never_given_bac
     let mut session = Session::new(now);
     let first = answer(&mut session, 1, 0, &[9], &[], now);
     assert_eq!((first.unknown, first.renew), (vec![lease(9)], vec![0]));
-    session.renewed(lease(9), TTL, now);
+    session.renewed(lease(9), TTL, TTL, now);
     assert!(answer(&mut session, 2, 1, &[], &[], now).unlisted.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_another_node_gave_is_renewed_by_its_whole_time() {
+    let now = Instant::now();
+    let mut session = Session::new(now);
+    assert_eq!(answer(&mut session, 7, 6, &[9], &[], now).renew, [0]);
+    // Core wrote nothing, since the other node had renewed it a little less than a third of its time ago.
+    session.renewed(lease(9), TTL * 7 / 10, TTL, now);
+    assert_eq!(answer(&mut session, 8, 7, &[9], &[], now + TTL / 20).renew, [0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,9 +166,9 @@ async fn a_listed_lease_is_renewed_when_a_fourth_of_its_time_is_over_or_its_work
     session.made(3, &Arc::default());
     let due = now + TTL / 4;
     assert_eq!(answer(&mut session, 4, 3, &[1, 2], &[], due).renew, [0, 1]);
-    session.renewed(lease(1), TTL, due);
+    session.renewed(lease(1), TTL, TTL, due);
     // Core wrote nothing: what is left is what counts.
-    session.renewed(lease(2), TTL * 3 / 4, due);
+    session.renewed(lease(2), TTL * 3 / 4, TTL, due);
     assert_eq!(answer(&mut session, 5, 4, &[1, 2], &[], due + TTL / 6).renew, [1]);
 }
 

@@ -1,6 +1,7 @@
 //! All conversations of this node: soft state, forgotten ten minutes after a worker's last word.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub(crate) struct Live {
     pub(crate) mail: Arc<Mail>,
     /// The newest exchange: a parked one watches it.
     pub(crate) newest: watch::Sender<u64>,
+    /// Whether its worker was asked to finish what it holds and end.
+    draining: AtomicBool,
     talk: Mutex<Talk>,
 }
 
@@ -48,11 +51,22 @@ pub(crate) struct Talk {
 
 impl Live {
     fn new(name: &Name) -> Self {
-        let hash = name_hash(&name.0, &name.1);
-        let id = hash.iter().take(8).fold(0_u64, |id, byte| id << 8 | u64::from(*byte)).max(1);
+        let id = session_id(&name.0, &name.1);
         let session = Session::new(Instant::now());
         let talk = Talk { session, parked: None, filter: None, fresh: true };
-        Self { id, mail: Arc::default(), newest: watch::Sender::new(0), talk: Mutex::new(talk) }
+        let (newest, talk) = (watch::Sender::new(0), Mutex::new(talk));
+        Self { id, mail: Arc::default(), newest, draining: AtomicBool::new(false), talk }
+    }
+
+    /// Whether its worker gets no more leases.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Acquire)
+    }
+
+    /// No more leases for its worker, which is told at once.
+    fn drain(&self) {
+        self.draining.store(true, Release);
+        self.mail.arrived.notify_one();
     }
 
     pub(crate) fn talk(&self) -> MutexGuard<'_, Talk> {
@@ -83,6 +97,15 @@ struct All {
 }
 
 impl Sessions {
+    /// Drains the worker of this conversation, if there is one.
+    pub(crate) fn drain(&self, namespace: &str, session: &str) {
+        let name = (namespace.to_owned(), session.to_owned());
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(live) = all.live.get(&name) {
+            live.drain();
+        }
+    }
+
     /// The conversation of this name, begun if there is none.
     pub(crate) fn of(&self, namespace: &str, session: &str, waiters: &Waiters) -> Arc<Live> {
         let name = (namespace.to_owned(), session.to_owned());
@@ -94,6 +117,12 @@ impl Sessions {
         }
         all.live.entry(name).or_insert_with_key(|name| Arc::new(Live::new(name))).clone()
     }
+}
+
+/// What leases know a session by; never 0.
+pub(crate) fn session_id(namespace: &str, session: &str) -> u64 {
+    let hash = name_hash(namespace, session);
+    hash.iter().take(8).fold(0_u64, |id, byte| id << 8 | u64::from(*byte)).max(1)
 }
 
 fn keep(live: &Live, now: Instant, waiters: &Waiters) -> bool {

@@ -78,7 +78,8 @@ pub(crate) async fn exchange(engine: &Inner, mut request: ExchangeRequest) -> Re
                 let mut words = Words { answers: parsed.refused, stops: Vec::new() };
                 words.append(turn.say(asks).await?);
                 let Words { answers, stops } = words;
-                return Ok(ExchangeReply { n: request.n, leases: Vec::new(), answers, stops });
+                let drain = live.is_draining();
+                return Ok(ExchangeReply { n: request.n, leases: Vec::new(), answers, stops, drain });
             }
         }
     }
@@ -130,7 +131,9 @@ impl Turn<'_> {
         let until = Instant::now() + Duration::from_millis(request.wait_ms);
         let asks = parsed.commands(&new.renew);
         let said = Words { answers: parsed.refused, stops: Vec::new() };
-        let mut words = self.listen(said, asks, wanted, until, !new.unread.is_empty()).await?;
+        let must_hear = self.live.is_draining() && self.live.talk().session.must_hear_of_drain(request.seen);
+        let has_news = must_hear || !new.unread.is_empty();
+        let mut words = self.listen(said, asks, wanted, until, has_news).await?;
         let leases = self.settle().await;
         words.stops.extend(self.stops().await);
         if leases.is_empty() && words.is_empty() && self.engine.is_draining() {
@@ -190,9 +193,10 @@ impl Turn<'_> {
             version: worker.version.as_deref(),
             capabilities: &worker.capabilities,
             slots: request.max,
+            draining: self.live.is_draining(),
         };
         self.engine.workers.heard(&heard, &filter, self.engine.node.now());
-        (request.max > 0).then(|| Wanted {
+        (request.max > 0 && !heard.draining).then(|| Wanted {
             token: self.engine.token(),
             worker: Worker { name: worker.name.as_str().into(), session: self.live.id },
             filter,
@@ -227,7 +231,11 @@ impl Turn<'_> {
             }
         };
         let mut answerable = pin!(answerable);
+        let drains_from_the_start = self.live.is_draining();
         loop {
+            if !drains_from_the_start && self.live.is_draining() {
+                return Vec::new();
+            }
             tokio::select! {
                 biased;
                 // Its sender stands in `live`, so it never fails. The guard it gives must not live to the next wait.
@@ -252,6 +260,8 @@ impl Turn<'_> {
             talk.parked.take_if(|(n, _)| own && *n == self.n)
         };
         match parked {
+            // Dropped it gives back what it was given: a worker that drains gets nothing new.
+            Some(_) if self.live.is_draining() => Vec::new(),
             Some((_, parked)) => parked.settle().await,
             None => Vec::new(),
         }
@@ -278,9 +288,9 @@ impl Turn<'_> {
                     self.engine.waiters.let_go(lease);
                     words.answers.push(answer);
                 }
-                Heard::Renewed { left, sent, stop } => {
+                Heard::Renewed { left, ttl, sent, stop } => {
                     let mut talk = self.live.talk();
-                    talk.session.renewed(lease, left, sent);
+                    talk.session.renewed(lease, left, ttl, sent);
                     words.stops.extend(stop.filter(|_| talk.session.tell_to_stop(self.n, lease)));
                 }
                 Heard::Unheard(problem) => return Err(problem),
@@ -328,7 +338,11 @@ impl Turn<'_> {
         let (granted, beyond) = lease::fitting(granted);
         self.engine.give_back(beyond.into_iter().map(|granted| granted.grant.lease));
         let mut talk = self.live.talk();
-        let mut reply = ExchangeReply { n: self.n, ..ExchangeReply::default() };
+        let drain = self.live.is_draining();
+        if drain {
+            talk.session.tell_to_drain(self.n);
+        }
+        let mut reply = ExchangeReply { n: self.n, drain, ..ExchangeReply::default() };
         repeat(unread, &talk.session, &mut reply);
         for granted in granted {
             let (lease, attempt) = (granted.grant.lease, granted.grant.attempt);
@@ -362,7 +376,10 @@ fn repeat(unread: &[Arc<ExchangeReply>], session: &Session, reply: &mut Exchange
         let answers = before.answers.iter();
         reply.answers.extend(
             answers
-                .filter(|answer| said.insert(("answer", answer.lease.clone(), answer.key.clone())))
+                .filter(|answer| {
+                    let about = if answer.logs { "logs" } else { "answer" };
+                    said.insert((about, answer.lease.clone(), answer.key.clone()))
+                })
                 .cloned(),
         );
         let stops = before.stops.iter();

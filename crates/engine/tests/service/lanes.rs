@@ -107,3 +107,39 @@ async fn a_name_that_is_none_is_refused_as_such() {
     let problem = bed.engine.pause_lane("default", "two words").await.unwrap_err();
     assert_eq!((problem.code, problem.field.as_deref()), (Code::InvalidField, Some("lane")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn lanes_are_listed_over_all_partitions_page_by_page() {
+    let bed = Bed::new().await;
+    assert!(bed.engine.lanes("default", None, None).await.unwrap().lanes.is_empty());
+    for lane in ["b", "a", "c", "a", "b", "a"] {
+        bed.submit(SubmitRequest { lane: Some(lane.into()), ..work() }).await;
+        pass(10_000).await;
+    }
+    bed.submit(SubmitRequest { lane: Some("z".into()), namespace: Some("other".into()), ..work() }).await;
+    bed.engine.pause_lane("default", "b").await.unwrap();
+    bed.engine.drain_lane("default", "empty").await.unwrap();
+    let all = bed.engine.lanes("default", None, None).await.unwrap();
+    let seen: Vec<_> = all
+        .lanes
+        .iter()
+        .map(|lane| (lane.name.as_str(), lane.paused, lane.draining, lane.ready, lane.waiting))
+        .collect();
+    let expected = [
+        ("a", false, false, 3, 0),
+        ("b", true, false, 0, 2),
+        ("c", false, false, 1, 0),
+        ("empty", false, true, 0, 0),
+    ];
+    assert_eq!((seen.as_slice(), &all.next_cursor), (expected.as_slice(), &None));
+    for lane in &all.lanes {
+        assert_eq!(&bed.engine.lane("default", &lane.name).await.unwrap(), lane);
+    }
+    let first = bed.engine.lanes("default", Some(3), None).await.unwrap();
+    assert_eq!(first.lanes, all.lanes[..3]);
+    let rest = bed.engine.lanes("default", Some(3), first.next_cursor.as_deref()).await.unwrap();
+    assert_eq!((rest.lanes.as_slice(), rest.next_cursor), (&all.lanes[3..], None));
+    assert_eq!(bed.engine.lanes("other", None, None).await.unwrap().lanes[0].name, "z");
+    let wrong = bed.engine.lanes("default", None, Some("no name")).await.unwrap_err();
+    assert_eq!(wrong.field.as_deref(), Some("cursor"));
+}

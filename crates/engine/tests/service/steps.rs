@@ -113,3 +113,67 @@ async fn an_exchange_carries_steps_and_ends_in_one_go() {
     assert!(reply.answers.iter().all(|answer| matches!(answer.answer, Answer::Done(_))), "{reply:?}");
     assert_eq!(bed.result(&id).await.output, Some(json("3")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_journal_is_shown_by_key_page_by_page_with_what_is_begun() {
+    let bed = Bed::new().await;
+    let id = bed.submit_work().await;
+    let lease = bed.lease_one().await;
+    let step = |key: &str| StepRequest { key: key.into(), namespace: None };
+    let result = |output: &str| StepResultRequest { output: json(output), namespace: None };
+    for (key, output) in [("b", Some("{\"n\": 1}")), ("a", None), ("c/d", Some("null"))] {
+        bed.engine.begin_step(&lease.lease, step(key)).await.unwrap();
+        if let Some(output) = output {
+            bed.engine.record_step(&lease.lease, key, result(output)).await.unwrap();
+        }
+    }
+    let all = bed.engine.steps("default", &id, None, None).await.unwrap();
+    let seen: Vec<_> =
+        all.steps.iter().map(|s| (s.key.as_str(), s.state, s.attempt, s.output.clone())).collect();
+    let (recorded, started) = (stint_api::StepState::Recorded, stint_api::StepState::Started);
+    assert_eq!(
+        seen,
+        [
+            ("a", started, 1, None),
+            ("b", recorded, 1, Some(json("{\"n\": 1}"))),
+            ("c/d", recorded, 1, Some(json("null")))
+        ]
+    );
+    assert_eq!(all.next_cursor, None);
+    for limit in 1..=4_u32 {
+        let (mut steps, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = bed.engine.steps("default", &id, Some(limit), cursor.as_deref()).await.unwrap();
+            assert!(page.steps.len() <= limit as usize);
+            steps.extend(page.steps);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(steps, all.steps, "{limit}");
+    }
+    assert!(bed.engine.steps("other", &id, None, None).await.is_err());
+    for (limit, cursor, field) in [(Some(0), None, "limit"), (None, Some(""), "cursor")] {
+        let problem = bed.engine.steps("default", &id, limit, cursor).await.unwrap_err();
+        assert_eq!(problem.field.as_deref(), Some(field));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_large_results_is_short_and_goes_on() {
+    let bed = Bed::new().await;
+    let id = bed.submit_work().await;
+    let lease = bed.lease_one().await;
+    let large = format!("\"{}\"", "x".repeat(900_000));
+    for n in 0..7 {
+        let key = format!("step-{n}");
+        bed.engine.begin_step(&lease.lease, StepRequest { key: key.clone(), namespace: None }).await.unwrap();
+        let result = StepResultRequest { output: json(&large), namespace: None };
+        bed.engine.record_step(&lease.lease, &key, result).await.unwrap();
+    }
+    let first = bed.engine.steps("default", &id, Some(1_000), None).await.unwrap();
+    assert!((2..7).contains(&first.steps.len()), "{}", first.steps.len());
+    let rest = bed.engine.steps("default", &id, Some(1_000), first.next_cursor.as_deref()).await.unwrap();
+    assert_eq!((first.steps.len() + rest.steps.len(), rest.next_cursor), (7, None));
+}
