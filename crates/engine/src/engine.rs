@@ -22,6 +22,7 @@ mod journal;
 mod lanes;
 mod lease;
 mod read;
+mod store;
 mod submit;
 mod workers;
 
@@ -34,7 +35,7 @@ use stint_api::{
 use stint_core::command::{Outcome, Release};
 use stint_core::{Command, ExecutionId, LeaseRef, LeaseToken, PARTITIONS, PartitionId};
 use stint_store::Store;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::edge::problem::{draining, problem};
 use crate::edge::route::OpenPartitions;
@@ -63,6 +64,8 @@ pub(crate) struct Inner {
     name: String,
     open: OpenPartitions,
     claims: KeyedClaims,
+    /// One backup at a time.
+    backups: Arc<Semaphore>,
     draining: watch::Sender<bool>,
     drained: AtomicBool,
 }
@@ -85,6 +88,7 @@ impl Engine {
             name,
             open: OpenPartitions::new(seed),
             claims: KeyedClaims::new(),
+            backups: Arc::new(Semaphore::new(1)),
             draining: watch::Sender::new(false),
             drained: AtomicBool::new(false),
         })))

@@ -39,6 +39,11 @@ pub enum OpenError {
         /// Age of its last heartbeat.
         age_ms: i64,
     },
+    /// A restore into it was not completed.
+    #[error(
+        "a restore into this store was not completed; start the same `stint store restore` again, it goes on"
+    )]
+    Unfinished,
     /// It does not answer, or can't be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -52,6 +57,7 @@ impl OpenError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::InUse { .. } => "store_in_use",
+            Self::Unfinished => "store_restore_unfinished",
             Self::Store(_) => "store_unavailable",
             Self::Corrupt(_) => "store_corrupt",
         }

@@ -9,9 +9,10 @@
 //!
 //! **Where to look next:** `engine.rs` and `edge/` for what a request becomes; `exchange/` for what a worker says and
 //! hears; [`hub`] for how ready work and waiting workers meet; `partition/` for batches, commits and conflicts;
-//! `node.rs` for what the partitions share; `scanner/` for what tidies up behind them.
+//! `node.rs` for what the partitions share; `scanner/` for what tidies up behind them; [`backup`] for copies of it all.
 
 mod backoff;
+pub mod backup;
 mod clock;
 mod config;
 mod edge;

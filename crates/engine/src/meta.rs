@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | live | `n` node | [`Member`]: the node's last heartbeat |
 //! | live | `i` | the store's own identity when it was last served |
+//! | live | `r` | a restore that is not complete, see `backup/marker.rs` |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ const FRESH_MS: Millis = 6_000;
 /// A member that may be gone is looked at again after this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-const IDENTITY: &[u8] = b"i";
+pub(crate) const IDENTITY: &[u8] = b"i";
 
 /// A node that serves the store.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -79,6 +80,9 @@ pub(crate) async fn enter(
     let mut before = None;
     loop {
         let (rows, head) = rows(&**store).await?;
+        if crate::backup::marker::find(&rows).is_some() {
+            return Err(OpenError::Unfinished);
+        }
         let store_ms = store.clock().await?.max(store_ms);
         if !store.exclusive()
             && !myself.share

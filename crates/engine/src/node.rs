@@ -11,6 +11,7 @@ use stint_core::{Command, Key, Millis, PARTITIONS, Partition, PartitionId};
 use stint_store as store;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
+use crate::backup::tee::Teeing;
 use crate::clock::Clock;
 use crate::forward::Elsewhere;
 use crate::hub::{Hub, Reservation};
@@ -184,6 +185,13 @@ impl Node {
         let (reply, complete) = oneshot::channel();
         self.shared.send(partition, Message::Shelve(reply));
         complete.await.map_err(|_| self.shared.gone())
+    }
+
+    /// What the partition commits from now on, for a backup; `None` if it is not served.
+    pub(crate) async fn tee(&self, partition: PartitionId) -> Option<Teeing> {
+        let (reply, teeing) = oneshot::channel();
+        self.shared.send(partition, Message::Tee(reply));
+        teeing.await.ok()
     }
 
     /// Ordered records `from <= key < to`, all of them.

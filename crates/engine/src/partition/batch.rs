@@ -112,6 +112,8 @@ pub(super) struct InFlight {
     pub(super) log_bytes: u64,
     /// Whether it is a commit.
     pub(super) commit: bool,
+    /// What is sent, if it is one.
+    pub(super) batch: Option<Arc<store::Batch>>,
     pub(super) writes: usize,
     pub(super) since: Instant,
     /// Leases that are complete and wait for the commit alone.

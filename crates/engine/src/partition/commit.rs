@@ -63,13 +63,14 @@ impl Actor {
         flight.links = encoded.links;
         flight.trim_at = encoded.trim_at;
         flight.log_bytes = encoded.log_bytes;
-        let batch = Batch {
+        let batch = Arc::new(Batch {
             next,
             incarnation: self.shared.myself.incarnation,
             writes: encoded.writes,
             absent: encoded.absent,
-        };
-        self.settling = Some(Box::pin(commit(store, self.id, self.head, Arc::new(batch))));
+        });
+        flight.batch = Some(batch.clone());
+        self.settling = Some(Box::pin(commit(store, self.id, self.head, batch)));
         self.suspect = false;
         self.in_flight = Some(flight);
         self.begin_to_carry();
@@ -84,6 +85,7 @@ impl Actor {
             trim_at: Millis::MAX,
             log_bytes: 0,
             commit,
+            batch: None,
             writes: 0,
             since: Instant::now(),
             carried: Vec::new(),
@@ -123,6 +125,9 @@ impl Actor {
         self.head = head;
         if flight.commit {
             self.made = Some(head);
+            if let Some(batch) = &flight.batch {
+                self.tees.retain(|tee| tee.committed(batch));
+            }
             if self.shared.config.peers.is_some() {
                 self.shared.elsewhere.is_here(self.id);
             }

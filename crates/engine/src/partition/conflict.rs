@@ -16,6 +16,7 @@ impl Actor {
     /// Another node has written, or the store has lost what was written.
     pub(super) async fn conflicted(&mut self) {
         let jobs = self.undo();
+        self.tees.drain(..).for_each(|tee| tee.broken("another node has written, or writes were lost"));
         self.reading = None;
         self.recent.clear();
         self.fetched.clear();

@@ -5,6 +5,7 @@ use stint_core::{Command, ExecutionId, Key, Partition};
 use tokio::sync::oneshot;
 
 use crate::CallError;
+use crate::backup::tee::Teeing;
 use crate::hub::{ClaimId, Reservation};
 
 /// A command's answer.
@@ -26,6 +27,8 @@ pub(crate) enum Message {
     Compare(stint_core::PartitionId),
     /// Go on building what lists need, and say whether it is complete.
     Shelve(oneshot::Sender<bool>),
+    /// From here on, say what is committed.
+    Tee(oneshot::Sender<Teeing>),
     /// Finish what is here, say so, and end.
     Drain(oneshot::Sender<()>),
     /// End at once.

@@ -50,6 +50,7 @@ pub(crate) use shelves::Listed;
 use timers::Timers;
 
 use crate::CallError;
+use crate::backup::tee::{Tee, tee};
 use crate::clock::Floor;
 use crate::hub::ClaimId;
 use crate::node::Shared;
@@ -102,6 +103,8 @@ pub(crate) struct Actor {
     armed: Option<Instant>,
 
     outbox: Outbox,
+    /// Backups under way.
+    tees: Vec<Tee>,
     errands: FuturesUnordered<BoxFuture<'static, Errand>>,
     /// Whether the projection may have shelves, and an errand to forget them is under way.
     shelved: bool,
@@ -177,6 +180,7 @@ impl Actor {
             timer: Box::pin(tokio::time::sleep_until(Instant::now())),
             armed: None,
             outbox: Outbox::default(),
+            tees: Vec::new(),
             errands: FuturesUnordered::new(),
             shelved: false,
             draining: None,
@@ -257,6 +261,13 @@ impl Actor {
             Message::Forget(keys) => self.open.forget.extend(keys),
             Message::Compare(peer) => self.outbox.compare(peer),
             Message::Shelve(reply) => self.shelve(reply),
+            Message::Tee(reply) => {
+                let (ours, theirs) = tee(self.head);
+                // Whoever asked may have gone.
+                if reply.send(theirs).is_ok() {
+                    self.tees.push(ours);
+                }
+            }
             Message::Drain(reply) => self.draining = Some(reply),
             Message::Stop => self.ended = true,
         }
@@ -332,7 +343,11 @@ async fn refuse_all(
                 look.answer(Some(trouble()));
             }
             Message::Serve(reservation) => shared.hub.unused(reservation.claim, reservation.max),
-            Message::Post(_) | Message::Forget(_) | Message::Compare(_) | Message::Shelve(_) => {}
+            Message::Post(_)
+            | Message::Forget(_)
+            | Message::Compare(_)
+            | Message::Shelve(_)
+            | Message::Tee(_) => {}
             Message::Drain(reply) => {
                 _ = reply.send(());
                 return;
