@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{BoxFuture, try_join_all};
 use stint_api::COUNT_LIMIT;
 use stint_core::find::{Filter, Summary};
 use stint_core::{Partition, PartitionId, key};
@@ -26,14 +26,17 @@ pub(crate) async fn count(node: &Node, filter: &Arc<Filter>) -> Result<(u64, boo
     let (count, is_more) = if let Some(tagged) = Tagged::new(node, filter) {
         let rows_max = if tagged.is_all() { ROWS_MAX } else { RECORDS_MAX };
         let range = tagged.range(START, false, PORTION);
-        let count = async |rows: Rows, partition| {
-            if tagged.is_all() {
-                return Ok(rows.len() as u64);
-            }
-            let ids = rows.iter().filter_map(|(row, _)| key::read_tag(row)).map(|(_, id)| id).collect();
-            let found = read::any(node, partition, ids).await?;
-            let wanted = |row: &&Summary| filter.matches(row);
-            Ok(found.iter().flatten().filter(wanted).count() as u64)
+        let is_all = tagged.is_all();
+        let count = |rows: Rows, partition| -> Counting<'_> {
+            Box::pin(async move {
+                if is_all {
+                    return Ok(rows.len() as u64);
+                }
+                let ids = rows.iter().filter_map(|(row, _)| key::read_tag(row)).map(|(_, id)| id).collect();
+                let found = read::any(node, partition, ids).await?;
+                let wanted = |row: &&Summary| filter.matches(row);
+                Ok(found.iter().flatten().filter(wanted).count() as u64)
+            })
         };
         scan(node, range, rows_max, 0, count).await?
     } else {
@@ -43,7 +46,10 @@ pub(crate) async fn count(node: &Node, filter: &Arc<Filter>) -> Result<(u64, boo
         } else {
             let ended = Ended::new(node, filter);
             let range = ended.range(START, false, PORTION);
-            let count = async |rows: Rows, _| Ok(ended.wanted(&rows).await?.len() as u64);
+            let ended = &ended;
+            let count = |rows: Rows, _| -> Counting<'_> {
+                Box::pin(async move { Ok(ended.wanted(&rows).await?.len() as u64) })
+            };
             scan(node, range, ROWS_MAX, open, count).await?
         }
     };
@@ -51,6 +57,10 @@ pub(crate) async fn count(node: &Node, filter: &Arc<Filter>) -> Result<(u64, boo
 }
 
 type Rows = Vec<(bytes::Bytes, bytes::Bytes)>;
+
+/// How many of some rows are wanted. Boxed, as the compiler can't tell of an async closure that it may move to another
+/// thread.
+type Counting<'a> = BoxFuture<'a, Result<u64, CallError>>;
 
 async fn open(node: &Node, filter: &Arc<Filter>) -> Result<u64, CallError> {
     let counts = PartitionId::all().map(|partition| {
@@ -62,22 +72,26 @@ async fn open(node: &Node, filter: &Arc<Filter>) -> Result<u64, CallError> {
 }
 
 /// Counts in the same range of every partition, a portion of each in turn, on top of `count`.
-async fn scan(
+async fn scan<'a>(
     node: &Node,
     range: Range,
     rows_max: usize,
     mut count: u64,
-    wanted: impl AsyncFn(Rows, PartitionId) -> Result<u64, CallError>,
+    wanted: impl Fn(Rows, PartitionId) -> Counting<'a> + Sync,
 ) -> Result<(u64, bool), CallError> {
     let mut rests: Vec<(PartitionId, Range)> =
         PartitionId::all().map(|partition| (partition, range.clone())).collect();
     let mut looked = 0;
     while !rests.is_empty() && looked < rows_max && count < COUNT_LIMIT {
         let limit = ((rows_max - looked) / rests.len()).clamp(1, PORTION);
-        let reads = rests.iter().map(async |(partition, rest)| {
-            let page = read::range(node, *partition, Range { limit, ..rest.clone() }).await?;
-            let seen = page.rows.len();
-            Ok::<_, CallError>((seen, wanted(page.rows, *partition).await?, page.cursor))
+        let wanted = &wanted;
+        let reads = rests.iter().map(|(partition, rest)| {
+            let (partition, range) = (*partition, Range { limit, ..rest.clone() });
+            async move {
+                let page = read::range(node, partition, range).await?;
+                let seen = page.rows.len();
+                Ok::<_, CallError>((seen, wanted(page.rows, partition).await?, page.cursor))
+            }
         });
         let mut next = Vec::new();
         for ((seen, found, cursor), (partition, rest)) in try_join_all(reads).await?.into_iter().zip(&rests) {
