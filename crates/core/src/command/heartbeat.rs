@@ -31,6 +31,8 @@ pub struct Stopping {
 pub struct Renewal {
     /// How long it lasts from now without another heartbeat.
     pub ttl_ms: Millis,
+    /// How long it lasts from a heartbeat that is written.
+    pub whole_ttl_ms: Millis,
     /// Whether to stop.
     pub stop: Option<Stopping>,
 }
@@ -40,7 +42,7 @@ impl Heartbeat {
         let now = context.now();
         let held = context.partition.execution(self.lease.execution).ok_or(Refusal::LeaseLost)?;
         let lease = held.leased_as(&self.lease).ok_or(Refusal::LeaseLost)?;
-        let ttl_ms = held.policy.lease_ttl_ms;
+        let whole_ttl_ms = held.policy.lease_ttl_ms;
         let stop = held.stop.as_deref().map(|stop| Stopping {
             reason: stop.reason,
             message: stop.message.clone(),
@@ -48,7 +50,7 @@ impl Heartbeat {
         });
         let says_more = self.progress.is_some() && self.progress != lease.progress;
         // A put per third of the TTL is enough to keep the lease, whatever the worker's pace.
-        if now - lease.renewed_at >= ttl_ms / 3 || says_more {
+        if now - lease.renewed_at >= whole_ttl_ms / 3 || says_more {
             let mut execution = held.clone();
             if let Some(lease) = &mut execution.lease {
                 lease.renewed_at = now;
@@ -57,11 +59,11 @@ impl Heartbeat {
                 }
             }
             context.put_silently(execution);
-            return Ok(Outcome::Renewed(Renewal { ttl_ms, stop }));
+            return Ok(Outcome::Renewed(Renewal { ttl_ms: whole_ttl_ms, whole_ttl_ms, stop }));
         }
         // Nothing was written, so only what is left of the last renewal is promised.
-        let ttl_ms = ttl_ms - (now - lease.renewed_at).max(0);
-        Ok(Outcome::Renewed(Renewal { ttl_ms, stop }))
+        let ttl_ms = whole_ttl_ms - (now - lease.renewed_at).max(0);
+        Ok(Outcome::Renewed(Renewal { ttl_ms, whole_ttl_ms, stop }))
     }
 }
 
