@@ -40,13 +40,14 @@ impl Deliver {
             if link.chain > chain.chain && link.sequence == 1 {
                 chain = ChainFrom { chain: link.chain, sequence: 0, id: 0 };
             }
-            if link.chain < chain.chain || link.sequence < chain.sequence {
-                continue;
-            }
             if link.chain > chain.chain {
-                // A chain whose beginning we never saw: its sender has dropped it, or it is still under way.
+                // A chain whose beginning we never saw: its sender has dropped it, or it is still under way. Its
+                // sequence says nothing about ours, which may be the longer one.
                 diverged = true;
                 break;
+            }
+            if link.chain < chain.chain || link.sequence < chain.sequence {
+                continue;
             }
             if link.sequence == chain.sequence {
                 diverged |= link.id != chain.id;
@@ -104,7 +105,9 @@ impl Acknowledge {
         let same = self.answer.chain == before.chain;
         let gap =
             same && (self.answer.sequence < before.acknowledged || self.answer.sequence > before.sequence);
-        if self.answer.diverged || gap || self.answer.chain > before.chain {
+        // A peer that had taken some of this chain, and now knows only an earlier one, has lost it.
+        let lost = self.answer.chain < before.chain && before.acknowledged > 0;
+        if self.answer.diverged || gap || lost || self.answer.chain > before.chain {
             self.start_anew(context, &before);
         } else if same && self.answer.sequence > before.acknowledged {
             for sequence in before.acknowledged + 1..=self.answer.sequence {
@@ -268,6 +271,33 @@ mod tests {
         settle(&mut home, &mut other);
         assert_eq!(other.partition.lane("default", "a"), home.partition.lane("default", "a"));
         assert_eq!(mode(&other), LaneMode::Draining);
+    }
+
+    #[test]
+    fn a_receiver_that_lost_a_whole_chain_is_told_everything_again() {
+        for long in 1..5 {
+            let (mut home, mut other) = pair();
+            for n in 0..long {
+                set(&mut home, if n % 2 == 0 { LaneMode::Paused } else { LaneMode::Draining });
+            }
+            settle(&mut home, &mut other);
+            let before = other.store.clone();
+            home.run(Command::Acknowledge(Acknowledge::resync(other.partition.id(), 9))).unwrap();
+            set(&mut home, LaneMode::Open);
+            settle(&mut home, &mut other);
+            // What is sent next is told from the chain that it lost, however long the one is that it remembers.
+            let mut behind = rolled_back(&other, &before);
+            let mut later = rolled_back(&home, &home.store);
+            set(&mut later, LaneMode::Draining);
+            settle(&mut later, &mut behind);
+            assert_eq!(mode(&behind), LaneMode::Draining, "{long}");
+            // Without anything to send, asking it is enough.
+            let mut behind = rolled_back(&other, &before);
+            let answer = deliver(&mut behind, home.partition.id(), Vec::new());
+            acknowledge(&mut home, &behind, answer);
+            settle(&mut home, &mut behind);
+            assert_eq!(behind.partition.lane("default", "a"), home.partition.lane("default", "a"), "{long}");
+        }
     }
 
     #[test]
