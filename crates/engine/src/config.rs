@@ -24,7 +24,7 @@ pub struct EngineConfig {
     pub share: bool,
     /// How often a partition looks for what other nodes did, if nothing else tells it; `None` is never.
     pub follow_every: Option<Duration>,
-    /// Version of records and rules that this node knows.
+    /// Version of records and rules that this node knows: partitions are raised to it when every live node does.
     pub level: u32,
     /// The way to other nodes of the same store, if there are any.
     pub peers: Option<Arc<dyn Peers>>,

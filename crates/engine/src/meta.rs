@@ -7,12 +7,14 @@
 //! | live | `r` | a restore that is not complete, see `backup/marker.rs` |
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
-use stint_core::Millis;
+use stint_core::{Millis, PARTITIONS, PartitionId};
 use stint_store::{Batch, Committed, Head, META, NodeId, Store, StoreError, Table, Write};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::OpenError;
@@ -28,6 +30,10 @@ const READ_CLOCK: Duration = Duration::from_secs(9);
 
 /// A heartbeat younger than this is a live node's.
 const FRESH_MS: Millis = 6_000;
+
+/// A heartbeat that comes second to another node's is sent again at once, so often: two nodes that beat at the same
+/// moments would else never both be heard.
+const BEATS_MAX: u32 = 5;
 
 /// A member that may be gone is looked at again after this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -54,8 +60,11 @@ pub(crate) struct Member {
 
 /// What was found at the start.
 pub(crate) struct Found {
-    /// The store says that it is another one than when it was last served.
-    pub(crate) replaced: bool,
+    /// The store says that it is another one than when it was last served: who it is now. It is kept only when every
+    /// partition has begun its new timeline, since whoever comes next must know if this node does not get so far.
+    pub(crate) replaced: Option<String>,
+    /// The newest level that every live node knows.
+    pub(crate) level: u32,
 }
 
 /// This node, as the store knows it.
@@ -67,6 +76,49 @@ pub(crate) struct Myself {
     pub(crate) level: u32,
     /// Whether others may serve the store too.
     pub(crate) share: bool,
+}
+
+/// The newest level that every live node was found to know. What was once agreed on stays: an older node that comes
+/// later finds partitions that it is too old for.
+#[derive(Debug)]
+pub(crate) struct CommonLevel(AtomicU32);
+
+impl CommonLevel {
+    pub(crate) fn new(level: u32) -> Self {
+        Self(AtomicU32::new(level))
+    }
+
+    pub(crate) fn get(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+
+    fn agree_on(&self, level: u32) {
+        let before = self.0.fetch_max(level, Relaxed);
+        if before < level {
+            tracing::info!(level, before, "every live node knows a newer level; partitions are raised to it");
+        }
+    }
+}
+
+/// Partitions that have begun a new timeline since the start, a bit for each.
+#[derive(Default, Debug)]
+pub(crate) struct Renewed {
+    partitions: AtomicU64,
+    more: Notify,
+}
+
+impl Renewed {
+    pub(crate) fn add(&self, partition: PartitionId) {
+        self.partitions.fetch_or(1 << partition.0, Relaxed);
+        self.more.notify_one();
+    }
+
+    /// Resolves when every partition has; one task waits.
+    async fn all(&self) {
+        while self.partitions.load(Relaxed).count_ones() < u32::from(PARTITIONS) {
+            self.more.notified().await;
+        }
+    }
 }
 
 /// Refuses if another node serves the store; else announces this one, and keeps the store's identity.
@@ -99,27 +151,57 @@ pub(crate) async fn enter(
             continue;
         }
         let known = rows.iter().find(|(key, _)| **key == *IDENTITY).map(|(_, value)| value);
-        let replaced = known.is_some_and(|known| **known != *identity.as_bytes());
+        let replaced = known.is_some_and(|known| **known != *identity.as_bytes()).then(|| identity.clone());
+        let found = Found { replaced, level: common_level(&rows, myself, store_ms) };
         let mut writes = Vec::new();
-        if known.is_none_or(|known| **known != *identity.as_bytes()) {
-            let (key, value) = (Bytes::from_static(IDENTITY), Bytes::from(identity.clone()));
-            writes.push(Write { table: Table::Live, key, value: Some(value) });
+        if known.is_none() {
+            writes.push(identified(&identity));
         }
         if !store.exclusive() {
             writes.push(heartbeat(myself, store_ms));
         }
         if writes.is_empty() {
-            return Ok(Found { replaced });
+            return Ok(found);
         }
-        if replaced {
+        if found.replaced.is_some() {
             tracing::error!(identity, "the store is not the one that was served before; new timelines begin");
         }
         match commit(&**store, myself, random, head, store_ms, writes).await? {
-            Committed::Yes(_) => return Ok(Found { replaced }),
+            Committed::Yes(_) => return Ok(found),
             // Somebody else entered at the same moment: look again.
             Committed::Conflict(_) | Committed::Present(_) => {}
         }
     }
+}
+
+/// Notes which store this is, once every partition has begun its new timeline.
+pub(crate) async fn keep_identity(shared: Arc<Shared>, identity: String) {
+    let keep = async {
+        shared.renewed.all().await;
+        let (store, myself) = (&*shared.store, &shared.myself);
+        let mut pauses = pauses();
+        loop {
+            let kept = async {
+                let head = store.get(META, Vec::new()).await?.head;
+                let writes = vec![identified(&identity)];
+                commit(store, myself, &shared.random, head, head.now_ms, writes).await
+            };
+            match kept.await {
+                Ok(Committed::Yes(_)) | Err(StoreError::Fatal(_)) => return,
+                Ok(_) | Err(_) => pauses.wait().await,
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shared.end() => {}
+        () = keep => {}
+    }
+}
+
+fn identified(identity: &str) -> Write {
+    let (key, value) = (Bytes::from_static(IDENTITY), Bytes::from(identity.to_owned()));
+    Write { table: Table::Live, key, value: Some(value) }
 }
 
 /// Says every two seconds that this node lives, where others could serve the store as well.
@@ -155,17 +237,28 @@ async fn beat(
             ms
         }
     };
-    let expected = match *head {
+    let mut expected = match *head {
+        // An older node was alive when this one last looked.
+        _ if shared.level.get() < myself.level => {
+            let (rows, head) = rows(&*shared.store).await?;
+            shared.level.agree_on(common_level(&rows, myself, store_ms));
+            head
+        }
         Some(head) => head,
         None => shared.store.get(META, Vec::new()).await?.head,
     };
-    let writes = vec![heartbeat(myself, store_ms)];
-    *head = match commit(&*shared.store, myself, &shared.random, expected, store_ms, writes).await? {
-        Committed::Yes(head) => Some(head),
-        // The next beat knows where it stands.
-        Committed::Conflict(head) => Some(head),
-        Committed::Present(_) => None,
-    };
+    for _ in 0..BEATS_MAX {
+        let writes = vec![heartbeat(myself, store_ms)];
+        match commit(&*shared.store, myself, &shared.random, expected, store_ms, writes).await? {
+            Committed::Yes(committed) => {
+                *head = Some(committed);
+                return Ok(());
+            }
+            Committed::Conflict(other) => expected = other,
+            Committed::Present(_) => break,
+        }
+    }
+    *head = None;
     Ok(())
 }
 
@@ -194,6 +287,17 @@ fn fresh_member(rows: &[(Bytes, Bytes)], store_ms: Millis) -> Result<Option<Memb
         }
     }
     Ok(None)
+}
+
+/// The newest level that every live node knows, this one included. Who can't be understood agrees to nothing newer.
+fn common_level(rows: &[(Bytes, Bytes)], myself: &Myself, store_ms: Millis) -> u32 {
+    let myself_at = member_key(myself.node);
+    let others = rows.iter().filter(|(key, _)| key.first() == Some(&b'n') && *key != myself_at);
+    let levels = others.filter_map(|(_, value)| match minicbor::decode::<Member>(value) {
+        Ok(member) => (store_ms.saturating_sub(member.at) < FRESH_MS).then_some(member.level),
+        Err(_) => Some(0),
+    });
+    levels.fold(myself.level, u32::min)
 }
 
 fn heartbeat(myself: &Myself, at: Millis) -> Write {

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::forward::Elsewhere;
 use crate::hub::{Hub, Reservation};
 use crate::lanes::LaneLengths;
-use crate::meta::{self, Myself};
+use crate::meta::{self, CommonLevel, Myself, Renewed};
 use crate::partition::{Actor, Answer, Listed, LookWith, Message, Transport};
 use crate::random::Randomness;
 use crate::scanner::Trims;
@@ -57,6 +57,10 @@ pub(crate) struct Shared {
     pub(crate) myself: Myself,
     /// The store may have been replaced since it was last served: every partition begins a new timeline.
     pub(crate) replaced: bool,
+    /// Partitions that have begun a new timeline.
+    pub(crate) renewed: Renewed,
+    /// What partitions are raised to as they are written.
+    pub(crate) level: CommonLevel,
     pub(crate) trims: Trims,
     pub(crate) lanes: LaneLengths,
     pub(crate) listed: Listed,
@@ -91,6 +95,7 @@ pub(crate) struct Parts {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) myself: Myself,
     pub(crate) replaced: bool,
+    pub(crate) level: u32,
 }
 
 impl Node {
@@ -113,6 +118,8 @@ impl Node {
             transport: parts.transport,
             myself: parts.myself,
             replaced: parts.replaced,
+            renewed: Renewed::default(),
+            level: CommonLevel::new(parts.level),
             trims: Trims::default(),
             lanes: LaneLengths::default(),
             listed: Listed::default(),

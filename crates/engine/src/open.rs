@@ -53,11 +53,15 @@ impl Node {
             waiters,
             transport,
             myself,
-            replaced: found.replaced,
+            replaced: found.replaced.is_some(),
+            level: found.level,
             store,
             config,
         });
         scanner::start(node.shared());
+        if let Some(identity) = found.replaced {
+            tokio::spawn(meta::keep_identity(node.shared().clone(), identity));
+        }
         if exclusive {
             tokio::spawn(follow_clock(node.shared().clone()));
         } else {

@@ -48,14 +48,13 @@ impl Actor {
         }
         let version = self.head.version + 1;
         let encoded = open.encode(&self.projection, version, self.now);
-        let fresh = self.head == Head::default();
         let next = Head {
             timeline: self.head.timeline + u64::from(open.new_timeline),
             version,
             nonce: self.shared.random.number(),
             committer: self.shared.myself.node,
             now_ms: self.now,
-            level: if fresh { self.shared.config.level } else { self.head.level },
+            level: self.head.level.max(self.shared.level.get()),
         };
         let mut flight = self.flight(open, true);
         flight.writes = encoded.writes.len();
@@ -144,6 +143,7 @@ impl Actor {
             self.tell_lanes();
         }
         if flight.open.new_timeline {
+            self.shared.renewed.add(self.id);
             tracing::error!(
                 partition = self.id.0,
                 timeline = head.timeline,

@@ -161,9 +161,34 @@ async fn another_identity_begins_new_timelines_at_the_next_start() {
     let running = open(&store.handle(2), "a").await;
     running.submit(submission(id())).await;
     assert_eq!(store.head(STORED).timeline, 1);
+    // Every partition has begun its own by then.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     drop(running);
     let running = open(&store.handle(3), "a").await;
     running.submit(submission(id())).await;
+    assert_eq!(store.head(STORED).timeline, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_identity_is_not_forgotten_by_who_ends_before_the_new_timelines() {
+    let store = store(false, None);
+    open(&store, "a").await.submit(submission(id())).await;
+    store.set_identity("restored");
+    // This one gets as far as its heartbeat.
+    let (lasting, kind) = (Duration::from_secs(60), OutageKind::Refuse);
+    for partition in (0..stint_core::PARTITIONS).map(PartitionId) {
+        store.outage(Outage { handle: Some(1), partition: Some(partition), lasting, kind });
+    }
+    drop(try_open(&store.handle(1), config("b")).await.unwrap());
+    let last = open(&store.handle(2), "c").await;
+    while (0..stint_core::PARTITIONS).any(|p| store.head(PartitionId(p)).timeline == 0) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // From now on it is known.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(last);
+    let next = open(&store.handle(3), "d").await;
+    next.submit(submission(id())).await;
     assert_eq!(store.head(STORED).timeline, 1);
 }
 

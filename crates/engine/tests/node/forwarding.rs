@@ -14,8 +14,8 @@ use crate::support::*;
 
 /// The way from one node to one other.
 #[derive(Debug, Default)]
-struct Wire {
-    to: Mutex<Option<(NodeId, Node)>>,
+pub(crate) struct Wire {
+    pub(crate) to: Mutex<Option<(NodeId, Node)>>,
     calls: AtomicU64,
 }
 
@@ -71,21 +71,4 @@ async fn a_node_that_is_too_old_forwards_instead_of_opening() {
     }
     assert!(wire.calls.load(Relaxed) > 0);
     assert_eq!(a.show(id).await.execution.state(), State::Ready);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_level_that_rises_under_a_running_node_sends_its_callers_on() {
-    let store = store(false, None);
-    let wire = Arc::new(Wire::default());
-    let older = EngineConfig { peers: Some(wire.clone()), level: stint_core::LEVEL - 1, ..config("older") };
-    let older = open_with(&store.handle(1), older).await;
-    // The newer node makes the partition's first head, and with it its level.
-    let newer = open(&store.handle(2), "newer").await;
-    *wire.to.lock().unwrap() = Some((EngineConfig::node_id("newer"), newer.node.clone()));
-    newer.submit(submission(id())).await;
-    let refused = older.try_submit(submission(id())).await;
-    assert!(matches!(refused, Err(CallError::Store(_))), "{refused:?}");
-    let id = id();
-    older.submit(submission(id)).await;
-    assert_eq!(newer.show(id).await.execution.state(), State::Ready);
 }

@@ -7,6 +7,7 @@ mod claims;
 mod faults;
 mod forwarding;
 mod lanes;
+mod levels;
 mod reads;
 mod support;
 mod timers;
