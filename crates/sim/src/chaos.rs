@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stint_store::memory::{Outage, OutageKind};
-use stint_store::{PARTITIONS, PartitionId, Room};
+use stint_store::{META, PARTITIONS, PartitionId, Room};
 
 use crate::dice::Dice;
 use crate::world::World;
@@ -28,13 +28,14 @@ type Act = fn(&Arc<World>, &Dice);
 
 fn acts(world: &World) -> Vec<Act> {
     let plan = &world.plan;
-    let all: [(bool, &[Act]); 6] = [
+    let all: [(bool, &[Act]); 7] = [
         (plan.crashes, &[kill, light_fuse, light_fuse]),
         (plan.outages, &[outage]),
         (plan.bad_workers, &[crash_worker, still_worker]),
         (plan.clock_jumps, &[jump_clock]),
         (plan.rollbacks, &[lose]),
         (plan.low_room, &[low_room]),
+        (plan.levels, &[silence]),
     ];
     all.iter().filter(|(on, _)| *on).flat_map(|(_, acts)| acts.iter().copied()).collect()
 }
@@ -122,6 +123,15 @@ fn lose(world: &Arc<World>, dice: &Dice) {
             life.kill();
         }
     }
+}
+
+/// The older node is not heard for so long that the newer one believes itself alone, and raises what it writes.
+fn silence(world: &Arc<World>, dice: &Dice) {
+    let lasting = Duration::from_millis(dice.between(8_000, 30_000));
+    world.say(format_args!("the older node is not heard for {} ms", lasting.as_millis()));
+    world.trace().count("older node not heard");
+    let (handle, partition) = (Some(World::OLDER as u64), Some(META));
+    world.store.outage(Outage { handle, partition, lasting, kind: OutageKind::Refuse });
 }
 
 fn low_room(world: &Arc<World>, dice: &Dice) {

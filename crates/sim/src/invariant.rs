@@ -38,10 +38,16 @@ invariants! {
     PausedStartsNothing,
     /// Retries and crashes stay within the policy.
     WithinLimits,
+    /// At rest every partition goes by what the homes of settings say.
+    Copies,
     /// Lost writes that were acknowledged are seen and said.
     LossSeen,
     /// A node leaves alone what it is too old for.
     Level,
+    /// Partitions rise to the level that every live node knows.
+    LevelRises,
+    /// A node that lives is seen to live.
+    Heard,
     /// Everything comes to an end once faults stop.
     Ends,
     /// An idle node commits nothing but its heartbeat.

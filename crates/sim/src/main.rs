@@ -32,6 +32,9 @@ struct Args {
     /// Stops at the first seed that fails.
     #[arg(long)]
     first: bool,
+    /// Runs each seed twice; both must be the same history.
+    #[arg(long)]
+    twice: bool,
 }
 
 fn main() -> ExitCode {
@@ -79,10 +82,14 @@ fn many(args: &Args) -> bool {
         }
         let report = simulate(Plan::new(seed, None), false);
         ran += 1;
+        let is_history = !args.twice || simulate(Plan::new(seed, None), false).hash == report.hash;
         for (what, times) in &report.tally {
             *tally.entry(*what).or_insert(0) += times;
         }
-        if !report.findings.is_empty() {
+        if !is_history {
+            println!("seed {seed} is not one history");
+        }
+        if !report.findings.is_empty() || !is_history {
             tell(&report);
             failed.push(seed);
         } else if !args.quiet && ran % 20 == 0 {

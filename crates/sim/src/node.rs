@@ -143,6 +143,6 @@ fn config(world: &Arc<World>, life: &Life, incarnation: u64) -> EngineConfig {
 /// The level of records and rules that a node knows. Where a plan asks for two, the second node learns the newer one
 /// only in the calm: until then it must leave alone what the first one has begun.
 pub(crate) fn level(world: &World, node: usize) -> u32 {
-    let is_newer = world.plan.levels && (node == 0 || world.is_calm());
+    let is_newer = world.plan.levels && (node != World::OLDER || world.is_calm());
     stint_core::LEVEL + u32::from(is_newer)
 }

@@ -113,7 +113,7 @@ impl Plan {
         let Some(plant) = self.plant else { return };
         self.clock_jumps = false;
         self.rollbacks = plant == Plant::SilentLoss;
-        self.levels = plant == Plant::HideLevel;
+        self.levels = matches!(plant, Plant::HideLevel | Plant::KeepLevel);
         match plant {
             Plant::LongLease => self.wire.lost_reply = 100,
             Plant::StaleLease => self.liars = 2,

@@ -57,12 +57,18 @@ plants! {
     KeepMessages "keep-messages" [OutboxEmpty];
     /// Some partitions forget that a lane is paused.
     ForgetPause "forget-pause" [PausedStartsNothing];
+    /// Some partitions keep the settings of a lane that they had.
+    StaleCopies "stale-copies" [Copies];
     /// Submissions are accepted with higher limits than they name.
     MoreAttempts "more-attempts" [WithinLimits];
     /// Nobody says that writes were lost.
     SilentLoss "silent-loss" [LossSeen];
     /// A node that is too old for a partition is not told so.
     HideLevel "hide-level" [Level];
+    /// The store keeps the level that a partition was begun with.
+    KeepLevel "keep-level" [LevelRises];
+    /// A node's heartbeats come to nothing.
+    Mute "mute" [Heard];
     /// One partition's commits are never answered.
     Stall "stall" [Ends];
     /// A node commits although nothing happens.

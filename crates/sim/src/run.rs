@@ -129,21 +129,45 @@ async fn come_to_rest(world: &Arc<World>, mut scripts: JoinSet<()>) {
         world.check().found(Invariant::Ends, left);
         return;
     }
+    // All nodes have said by now what they know.
+    tokio::time::sleep(Duration::from_secs(10)).await;
     touch_everything(world, &client).await;
     read_everything(world, &client).await;
     // What is on its way arrives; then nothing happens any more.
     tokio::time::sleep(Duration::from_secs(90)).await;
-    let heads = world.heads();
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    let moved: Vec<u8> = world.heads().iter().zip(&heads).filter(|(a, b)| a != b).map(|(a, _)| a.0).collect();
-    if !moved.is_empty() {
-        world
-            .check()
-            .found(Invariant::IdleIsStill, format!("committed to while nothing happened: {moved:?}"));
-    }
+    hold_still(world).await;
     world.check().at_rest();
+    look_at_nodes(world);
     audit(world).await;
     drain(world).await;
+}
+
+/// Nothing is committed while nothing happens; what has outlived its retention may go.
+async fn hold_still(world: &World) {
+    let (heads, trims) = (world.heads(), world.check().trims());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let trimmed = world.check().trims();
+    let moved: Vec<u8> = world
+        .heads()
+        .iter()
+        .zip(&heads)
+        .filter(|(is, was)| is != was && trimmed.get(&is.0) == trims.get(&is.0))
+        .map(|(is, _)| is.0)
+        .collect();
+    if !moved.is_empty() {
+        let what = format!("committed to while nothing happened: {moved:?}");
+        world.check().found(Invariant::IdleIsStill, what);
+    }
+}
+
+/// Nodes are seen to live, and every partition is at the level that all of them know.
+fn look_at_nodes(world: &World) {
+    let running = (0..World::NODES).filter(|node| world.running(*node).is_some());
+    for node in running {
+        world.check().is_heard(node);
+    }
+    let level = (0..World::NODES).map(|node| node::level(world, node)).min().unwrap_or_default();
+    world.check().is_at_level(level);
 }
 
 /// Waits until every execution has ended; paused ones are let go.

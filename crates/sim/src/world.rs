@@ -12,6 +12,7 @@ use crate::check::Checker;
 use crate::dice::Dice;
 use crate::node::{Life, Running};
 use crate::plan::Plan;
+use crate::seam::CountedFaults;
 use crate::trace::Trace;
 use crate::work::WorkerProcess;
 
@@ -31,7 +32,7 @@ pub(crate) struct World {
     /// Chance at the seams.
     pub(crate) dice: Dice,
     pub(crate) workers: Vec<WorkerProcess>,
-    trace: Trace,
+    trace: Arc<Trace>,
     check: Mutex<Checker>,
     nodes: Vec<Mutex<Node>>,
     calm: AtomicBool,
@@ -50,15 +51,20 @@ impl World {
     /// Nodes on the one store.
     pub(crate) const NODES: usize = 2;
 
+    /// The node that learns a newer level last, where a plan asks for two.
+    pub(crate) const OLDER: usize = 1;
+
     /// What a handler says when it panics on purpose.
     pub(crate) const PLANNED: &'static str = "a planned panic";
 
     pub(crate) fn new(plan: Plan, prints: bool) -> Arc<Self> {
         let seed = plan.seed;
+        let trace = Arc::new(Trace::new(prints));
+        let faults = SeededFaults::new(Dice::new(seed, "store").draw(), plan.store);
         let store = MemoryStore::new(MemoryConfig {
             exclusive: false,
             clock: StoreClock::Virtual(BEGINNING_MS),
-            faults: Some(Box::new(SeededFaults::new(Dice::new(seed, "store").draw(), plan.store))),
+            faults: Some(Box::new(CountedFaults::new(faults, Arc::clone(&trace)))),
             history: HISTORY,
             load_rows: plan.load_rows,
             identity: "first".to_owned(),
@@ -69,7 +75,7 @@ impl World {
             plan,
             store,
             dice: Dice::new(seed, "seams"),
-            trace: Trace::new(prints),
+            trace,
             check,
             nodes: (0..Self::NODES).map(|_| Mutex::default()).collect(),
             calm: AtomicBool::new(false),

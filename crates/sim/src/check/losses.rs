@@ -15,6 +15,8 @@ pub(super) struct Losses {
     confirmed: BTreeMap<(usize, PartitionId), u64>,
     /// Losses that somebody must notice.
     expected: BTreeMap<PartitionId, Loss>,
+    /// Partitions that lost something of which no running node knew.
+    blind: BTreeSet<PartitionId>,
 }
 
 struct Loss {
@@ -34,8 +36,10 @@ impl Checker {
     /// A node's memory is gone.
     pub(crate) fn node_died(&mut self, node: usize) {
         self.losses.confirmed.retain(|(other, _), _| *other != node);
-        for loss in self.losses.expected.values_mut() {
-            loss.witnesses.remove(&node);
+        for (partition, loss) in &mut self.losses.expected {
+            if loss.witnesses.remove(&node) && loss.witnesses.is_empty() {
+                self.losses.blind.insert(*partition);
+            }
         }
     }
 
@@ -56,6 +60,13 @@ impl Checker {
             .filter(|((_, p), version)| *p == partition && **version > after.version)
             .map(|((node, _), _)| *node)
             .collect();
+        if witnesses.is_empty() && !store_says {
+            self.losses.blind.insert(partition);
+        }
+        if self.losses.expected.get(&partition).is_some_and(|loss| before.timeline > loss.timeline) {
+            // The one before was noticed, and what said so may be lost now.
+            self.losses.expected.remove(&partition);
+        }
         let loss = self.losses.expected.entry(partition).or_insert_with(|| Loss {
             timeline: before.timeline,
             witnesses: BTreeSet::new(),
@@ -66,6 +77,11 @@ impl Checker {
         loss.witnesses.extend(witnesses);
         loss.store_says |= store_says;
         lost
+    }
+
+    /// Whether a partition may have lost what nobody can know of any more.
+    pub(super) fn may_be_blind(&self, partition: PartitionId) -> bool {
+        self.losses.blind.contains(&partition)
     }
 
     /// At the end: whether every loss that somebody could see was said.

@@ -6,11 +6,13 @@
 //! A rollback of the store is announced by whoever injects it: what it touched is *tainted* and may be lost, but the
 //! loss must be seen.
 
+mod copies;
 mod heard;
 pub(crate) mod history;
 mod lanes;
 mod leases;
 mod losses;
+mod nodes;
 mod rest;
 mod seen;
 mod steps;
@@ -54,6 +56,7 @@ pub(crate) struct Checker {
     steps: steps::Steps,
     lanes: lanes::Lanes,
     losses: losses::Losses,
+    nodes: nodes::Nodes,
     /// Whether the store's clock jumps, so that leases may end before their workers' clocks say so.
     clock_jumps: bool,
 }
@@ -75,6 +78,7 @@ impl Checker {
             steps: steps::Steps::default(),
             lanes: lanes::Lanes::default(),
             losses: losses::Losses::default(),
+            nodes: nodes::Nodes::default(),
             clock_jumps: plan.clock_jumps,
         }
     }

@@ -47,6 +47,16 @@ impl Checker {
             .collect()
     }
 
+    /// Executions that were trimmed, by partition.
+    pub(crate) fn trims(&mut self) -> BTreeMap<u8, usize> {
+        self.look();
+        let mut trims = BTreeMap::new();
+        for id in &self.trimmed {
+            *trims.entry(id.partition().0).or_default() += 1;
+        }
+        trims
+    }
+
     /// All that must hold at rest.
     pub(crate) fn at_rest(&mut self) {
         self.look();
@@ -55,6 +65,7 @@ impl Checker {
         if !outboxes.is_empty() {
             self.found(Invariant::OutboxEmpty, format!("messages are left, by partition: {outboxes:?}"));
         }
+        self.copies_agree();
         self.jobs_are_there();
         self.jobs_are_single();
     }

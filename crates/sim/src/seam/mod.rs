@@ -1,10 +1,12 @@
 //! What is replaced: the store's edge, and the wire between clients, workers and nodes.
 
+mod faults;
 mod gate;
 mod peers;
 mod store;
 mod wire;
 
+pub(crate) use faults::CountedFaults;
 pub(crate) use gate::{Gate, Gated};
 pub(crate) use peers::SeamPeers;
 pub(crate) use store::SeamStore;
