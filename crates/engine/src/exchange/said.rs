@@ -172,12 +172,7 @@ pub(crate) enum Heard {
     /// The lease is gone, which is worth an answer.
     Lost(ExchangeAnswer),
     /// The lease lasts so long from `sent`, `ttl` from a heartbeat that is written, and perhaps its work has to stop.
-    Renewed {
-        left: std::time::Duration,
-        ttl: std::time::Duration,
-        sent: Instant,
-        stop: Option<ExchangeStop>,
-    },
+    Renewed { left: std::time::Duration, ttl: std::time::Duration, sent: Instant, stop: Option<ExchangeStop> },
     /// A heartbeat was not taken: nothing the worker believes of its leases would be sure.
     Unheard(Problem),
 }
