@@ -30,6 +30,7 @@ checked! {
     ReplayRequest => |r| r.validate();
     PriorityRequest => |r| r.validate();
     LaneSettings => |r| r.validate();
+    LogRequest => |r| r.validate();
 }
 
 /// Each line: body, expected code, expected field (`-` is none).
@@ -234,6 +235,17 @@ fn actions_and_lanes() {
         {"priority":-101} => invalid_field priority
         {"priority":1.0} => invalid_field priority
         {"priority":99999999999} => invalid_field priority
+        "#,
+    );
+    check::<LogRequest>(
+        r#"
+        {} => invalid_field lines
+        {"lines":[]} => invalid_field lines
+        {"lines":"x"} => invalid_field lines
+        {"lines":[null]} => invalid_field lines[0]
+        {"lines":["x"],"attempt":1} => unknown_field attempt
+        {"lines":["x"],"namespace":""} => invalid_field namespace
+        ["x"] => invalid_request -
         "#,
     );
     check::<LaneSettings>(

@@ -41,7 +41,7 @@ const PATHS: &[(&str, &str, &str, &str)] = &[
     ("lanes", "name", "The lane's name.", "default"),
     ("steps", "key", "The step's key.", "charge-card"),
     ("bulk", "job", "The job's id, as its start gave it.", "bj_01k5f3v0000000000000000000"),
-    ("workers", "id", "The worker's id, as the list of workers shows it.", "w1@b7Qz41"),
+    ("workers", "id", "The worker's id, as the list of workers shows it.", "w1~b7Qz41"),
 ];
 
 /// The finished document.

@@ -34,6 +34,8 @@ problems! {
     Leased: LeaseLost;
     /// Ends an attempt.
     Ends: LeaseLost AlreadyCompleted PayloadTooLarge;
+    /// Writes an attempt's log.
+    Logs: LeaseLost LogFull DiskFull;
     /// Speaks of an attempt's steps.
     Steps: LeaseLost StepNotStarted StepAlreadyRecorded PayloadTooLarge DiskFull;
 }

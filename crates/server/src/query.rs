@@ -96,7 +96,7 @@ impl FromRequestParts<App> for Wait {
     }
 }
 
-fn namespace_of(given: Option<String>) -> Result<String, Problem> {
+pub(crate) fn namespace_of(given: Option<String>) -> Result<String, Problem> {
     match given {
         None => Ok(DEFAULT_NAMESPACE.to_owned()),
         Some(namespace) => check_namespace(&namespace).map(|()| namespace),
@@ -104,7 +104,10 @@ fn namespace_of(given: Option<String>) -> Result<String, Problem> {
 }
 
 /// The values of the parameters that are known, in the order of their names.
-fn read<const N: usize>(query: Option<&str>, names: [&str; N]) -> Result<[Option<String>; N], Problem> {
+pub(crate) fn read<const N: usize>(
+    query: Option<&str>,
+    names: [&str; N],
+) -> Result<[Option<String>; N], Problem> {
     let mut values = [const { None }; N];
     let Some(query) = query else { return Ok(values) };
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {

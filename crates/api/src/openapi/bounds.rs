@@ -30,6 +30,8 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
         ("LeaseRequest", "max") => json!({"minimum": 1, "maximum": CLAIM_LEASES, "default": 1}),
         ("ExchangeRequest", "max") => range(0, CLAIM_LEASES.into()),
         ("ExchangeReply" | "LeaseReply", _) => return None,
+        ("", "attempt") => range(1, u32::MAX.into()),
+        ("", "Last-Event-ID") => at_most(CURSOR_BYTES),
         ("Failure", "message") => at_most(ERROR_MESSAGE_BYTES),
         ("Failure", "details") => {
             json!({"description": format!("Any JSON of at most {ERROR_DETAILS_BYTES} bytes, for whoever knows the type.")})

@@ -81,6 +81,10 @@ async fn what_a_lease_holder_says() {
         ("fail", r#"{"error":{"type":"","message":""}}"#, "invalid_field", "error.type"),
         ("fail", r#"{"error":{"type":"t","message":"m"},"retry":1}"#, "invalid_field", "retry"),
         ("release", r#"{"reason":"x"}"#, "unknown_field", "reason"),
+        ("logs", "{}", "invalid_field", "lines"),
+        ("logs", r#"{"lines":[]}"#, "invalid_field", "lines"),
+        ("logs", r#"{"lines":["x",1]}"#, "invalid_field", "lines[1]"),
+        ("logs", r#"{"lines":["x"],"namespace":"other"}"#, "not_found", "-"),
         ("steps", "{}", "invalid_field", "key"),
         ("steps", r#"{"key":"a b"}"#, "invalid_field", "key"),
         ("steps/a%20b/result", "{}", "invalid_field", "key"),
@@ -136,6 +140,7 @@ async fn ids_and_leases() {
             ("complete", "{}"),
             ("fail", r#"{"error":{"type":"t","message":"m"}}"#),
             ("release", "{}"),
+            ("logs", r#"{"lines":["x"]}"#),
             ("steps", r#"{"key":"k"}"#),
             ("steps/k/result", "{}"),
         ] {

@@ -6,6 +6,8 @@ mod api;
 mod bad_requests;
 mod client;
 mod document;
+mod events;
+mod journal;
 mod lifecycle;
 mod protocol;
 mod served;

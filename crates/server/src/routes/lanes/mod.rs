@@ -2,6 +2,7 @@
 
 pub(super) mod drain;
 pub(super) mod get;
+pub(super) mod list;
 pub(super) mod pause;
 pub(super) mod resume;
 pub(super) mod set;

@@ -5,5 +5,6 @@ pub(super) mod claim;
 pub(super) mod complete;
 pub(super) mod fail;
 pub(super) mod heartbeat;
+pub(super) mod log;
 pub(super) mod record_step;
 pub(super) mod release;

@@ -1,3 +1,4 @@
 //! `/v1/workers`
 
+pub(super) mod drain;
 pub(super) mod list;
