@@ -1,7 +1,10 @@
 //! The client: submits work, asks about it, and acts on it.
 
 mod builder;
+mod find;
+mod follow;
 mod gather;
+mod items;
 mod lane;
 mod outcome;
 mod submission;
@@ -12,9 +15,10 @@ use std::time::Duration;
 
 use stint_api::{
     ActionReply, ActionRequest, BatchReply, BatchRequest, BatchResult, CancelRequest, CompleteRequest,
-    EndReply, Execution, FailRequest, HeartbeatReply, HeartbeatRequest, LeaseReply, LeaseRequest, Payload,
-    PriorityRequest, Problem, ReadyReply, ReleaseRequest, ReplayRequest, StepReply, StepRequest,
-    StepResultRequest, SubmitReply, WhyReply, WorkerInfo, WorkersReply,
+    EndReply, Execution, FailRequest, HeartbeatReply, HeartbeatRequest, LeaseReply, LeaseRequest, LogReply,
+    LogRequest, Payload, PriorityRequest, Problem, ReadyReply, ReleaseRequest, ReplayRequest, StepReply,
+    StepRequest, StepResultRequest, SubmitReply, WhyReply, WorkerInfo, WorkerReply, WorkerRequest,
+    WorkersReply,
 };
 
 use stint_engine::Engine;
@@ -25,6 +29,7 @@ use crate::{Error, Randomness, retry};
 use gather::Gather;
 
 pub use builder::ClientBuilder;
+pub use items::Items;
 pub use lane::LaneHandle;
 pub use outcome::{Outcome, ResultCall};
 pub use submission::Submission;
@@ -192,6 +197,14 @@ impl Client {
         Ok(reply.workers)
     }
 
+    /// Gives a worker no more leases, and asks it to finish what it holds and end. Its id is the one that
+    /// [`workers`](Self::workers) shows.
+    pub async fn drain_worker(&self, id: &str) -> Result<WorkerInfo, Error> {
+        let request = WorkerRequest { namespace: self.named() };
+        let reply: WorkerReply = self.post(Request::DrainWorker(id.to_owned(), request)).await?;
+        Ok(reply.worker)
+    }
+
     /// Whether the node takes requests.
     pub async fn ready(&self) -> Result<ReadyReply, Error> {
         self.get(Request::Ready).await
@@ -229,6 +242,12 @@ impl Client {
     pub async fn release(&self, lease: &str) -> Result<EndReply, Error> {
         let request = ReleaseRequest { namespace: self.named() };
         self.post(Request::Release(lease.to_owned(), request)).await
+    }
+
+    /// Writes lines to the log of an attempt.
+    pub async fn log(&self, lease: &str, lines: Vec<String>) -> Result<LogReply, Error> {
+        let request = LogRequest { lines, namespace: self.named() };
+        self.post(Request::Log(lease.to_owned(), request)).await
     }
 
     /// Asks whether to run a step.

@@ -68,7 +68,7 @@ pub mod testing;
 pub mod transport;
 mod worker;
 
-pub use client::{Client, ClientBuilder, LaneHandle, Outcome, ResultCall, Submission};
+pub use client::{Client, ClientBuilder, Items, LaneHandle, Outcome, ResultCall, Submission};
 pub use embedded::Embedded;
 pub use error::Error;
 pub use randomness::Randomness;

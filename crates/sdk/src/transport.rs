@@ -9,12 +9,14 @@ mod in_process;
 use std::fmt;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use stint_api::{
-    ActionReply, ActionRequest, BatchReply, BatchRequest, CancelRequest, CompleteRequest, EndReply,
-    ExchangeReply, ExchangeRequest, Execution, FailRequest, HeartbeatReply, HeartbeatRequest, Lane,
-    LaneReply, LaneSettings, LeaseReply, LeaseRequest, PriorityRequest, Problem, ReadyReply, ReleaseRequest,
-    ReplayRequest, ResultReply, StepReply, StepRequest, StepResultRequest, SubmitReply, SubmitRequest,
-    WhyReply, WorkersReply,
+    ActionReply, ActionRequest, BatchReply, BatchRequest, CancelRequest, CompleteRequest, CountReply,
+    CountRequest, EndReply, EventsReply, ExchangeReply, ExchangeRequest, Execution, ExecutionEvent,
+    FailRequest, HeartbeatReply, HeartbeatRequest, Lane, LaneReply, LaneSettings, LanesReply, LeaseReply,
+    LeaseRequest, ListReply, ListRequest, LogReply, LogRequest, LogsReply, PriorityRequest, Problem,
+    ReadyReply, ReleaseRequest, ReplayRequest, ResultReply, StepReply, StepRequest, StepResultRequest,
+    StepsReply, SubmitReply, SubmitRequest, WhyReply, WorkerReply, WorkerRequest, WorkersReply,
 };
 
 pub use http::HttpTransport;
@@ -29,6 +31,17 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
         key: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Reply, SendError>>;
 
+    /// An execution's events behind a cursor, first those that are kept, then each as it happens. It ends behind the
+    /// event that ends the execution, and when the way to it breaks: whoever wants more follows on from the last cursor.
+    fn follow<'a>(
+        &'a self,
+        of: &'a Target,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<EventStream, SendError>> {
+        let unable = format!("{self:?} follows no events of {} after {after:?}", of.name);
+        Box::pin(std::future::ready(Err(SendError::Garbled(unable))))
+    }
+
     /// Whether submissions that are made at once should travel together: worth it where a request costs a round
     /// trip.
     fn gathers(&self) -> bool {
@@ -41,6 +54,9 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
         false
     }
 }
+
+/// Events as a transport gives them.
+pub type EventStream = BoxStream<'static, Result<ExecutionEvent, SendError>>;
 
 /// Everything there is to say.
 #[derive(Clone, Debug)]
@@ -61,6 +77,23 @@ pub enum Request {
     },
     /// `GET executions/{id}/why`.
     Why(Target),
+    /// `GET executions`.
+    Executions(ListRequest),
+    /// `GET executions/count`.
+    Count(CountRequest),
+    /// `GET executions/{id}/events`, those that are kept.
+    Events(Target),
+    /// `GET executions/{id}/steps`.
+    Steps(Target, Page),
+    /// `GET executions/{id}/logs`.
+    Logs {
+        /// Of which execution.
+        of: Target,
+        /// Of which attempt; of all unless given.
+        attempt: Option<u32>,
+        /// Which page.
+        page: Page,
+    },
     /// `POST executions/{id}/cancel`.
     Cancel(String, CancelRequest),
     /// `POST executions/{id}/replay`.
@@ -69,6 +102,13 @@ pub enum Request {
     SetPriority(String, PriorityRequest),
     /// `POST executions/{id}/pause`, `resume` or `revoke`.
     Act(Action, String, ActionRequest),
+    /// `GET lanes`.
+    Lanes {
+        /// Whose.
+        namespace: String,
+        /// Which page.
+        page: Page,
+    },
     /// `GET lanes/{name}`.
     Lane(Target),
     /// `PUT lanes/{name}`.
@@ -96,6 +136,8 @@ pub enum Request {
         /// Its result.
         request: StepResultRequest,
     },
+    /// `POST leases/{lease}/logs`.
+    Log(String, LogRequest),
     /// `POST worker/exchange`.
     Exchange(Box<ExchangeRequest>),
     /// `GET workers`.
@@ -103,8 +145,19 @@ pub enum Request {
         /// Whose.
         namespace: String,
     },
+    /// `POST workers/{id}/drain`.
+    DrainWorker(String, WorkerRequest),
     /// `GET /readyz`.
     Ready,
+}
+
+/// A page of a list.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Page {
+    /// How many entries at most; the server decides unless given.
+    pub limit: Option<u32>,
+    /// Where to go on, as an earlier page said.
+    pub cursor: Option<String>,
 }
 
 /// Something that has a name within a namespace.
@@ -194,10 +247,22 @@ replies! {
     Result(ResultReply),
     /// What it waits for.
     Why(WhyReply),
+    /// A page of executions.
+    Executions(ListReply),
+    /// How many executions.
+    Count(CountReply),
+    /// Events that are kept.
+    Events(EventsReply),
+    /// A page of a journal.
+    Steps(StepsReply),
+    /// A page of a log.
+    Logs(LogsReply),
     /// What was acted on is now this.
     Acted(ActionReply),
     /// A lane.
     Lane(Box<Lane>),
+    /// A page of lanes.
+    Lanes(LanesReply),
     /// A changed lane.
     LaneChanged(Box<LaneReply>),
     /// Leases.
@@ -206,12 +271,16 @@ replies! {
     Heartbeat(HeartbeatReply),
     /// An attempt ended, or a step is recorded.
     Ended(EndReply),
+    /// Lines are kept.
+    Logged(LogReply),
     /// Whether to run a step.
     Step(StepReply),
     /// An exchange's other half.
     Exchange(Box<ExchangeReply>),
     /// Workers seen lately.
     Workers(WorkersReply),
+    /// A worker that was acted on.
+    Worker(WorkerReply),
     /// The node takes requests.
     Ready(ReadyReply),
 }

@@ -102,7 +102,9 @@ impl Script {
         match turn {
             Turn::Answer(leases, stops) => {
                 let answers = self.answers(request);
-                Ok(Reply::Exchange(Box::new(ExchangeReply { n: request.n, leases, answers, stops })))
+                let reply =
+                    ExchangeReply { n: request.n, leases, answers, stops, ..ExchangeReply::default() };
+                Ok(Reply::Exchange(Box::new(reply)))
             }
             Turn::Refuse(problem) => Err(SendError::Refused(problem)),
             Turn::LoseReply => Err(SendError::Lost("scripted".to_owned())),
@@ -114,11 +116,13 @@ impl Script {
         let results = request.results.iter().map(|result| ExchangeAnswer {
             lease: result.lease.clone(),
             key: None,
+            logs: false,
             answer: done(),
         });
         let steps = request.steps.iter().map(|step| ExchangeAnswer {
             lease: step.lease.clone(),
             key: Some(step.key.clone()),
+            logs: false,
             answer: match &step.output {
                 Some(_) => done(),
                 None => Answer::Step(self.step_replies.lock().unwrap().pop_front().unwrap_or(StepReply::Run)),

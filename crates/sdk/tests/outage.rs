@@ -97,6 +97,7 @@ fn reply(request: &ExchangeRequest, leases: Vec<Lease>) -> ExchangeReply {
     let done = |result: &stint::api::ExchangeResult| ExchangeAnswer {
         lease: result.lease.clone(),
         key: None,
+        logs: false,
         answer: Answer::Done(EndReply { state: ExecutionState::Completed, run_at: None }),
     };
     let answers = request.results.iter().map(done).collect();

@@ -2,16 +2,18 @@
 
 mod answer;
 mod call;
+mod sse;
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{RequestBuilder, Url};
 use stint_api::{Code, Problem};
 
-use super::{Reply, Request, SendError, Transport};
+use super::{EventStream, Reply, Request, SendError, Target, Transport};
 use crate::Error;
 use call::Call;
 
@@ -95,6 +97,35 @@ impl HttpTransport {
         answer::answer(request, status, &body)
     }
 
+    /// Opens a stream of events at the address in use.
+    async fn open(&self, of: &Target, after: Option<&str>) -> Result<EventStream, SendError> {
+        let at = self.at.load(Ordering::Relaxed);
+        let mut builder = self.builder(at, Call::follow(of))?.header(ACCEPT, "text/event-stream");
+        if let Some(after) = after {
+            builder = builder.header("last-event-id", after);
+        }
+        let opening = tokio::time::timeout(ANSWER_TIMEOUT, builder.send()).await;
+        let opened = match opening {
+            Ok(sent) => sent.map_err(|error| unsent(&error)),
+            Err(_) => Err(SendError::Lost("no answer in time".to_owned())),
+        };
+        let response = match opened {
+            Ok(response) if response.status().is_success() => return Ok(sse::events(response)),
+            Ok(response) => response,
+            Err(error) => {
+                self.at.store((at + 1) % self.bases.len(), Ordering::Relaxed);
+                return Err(error);
+            }
+        };
+        let status = response.status().as_u16();
+        let body = response.bytes().await.map_err(|error| SendError::Lost(chain(&error)))?;
+        let error = answer::refusal(status, &body);
+        if error.is_passing() {
+            self.at.store((at + 1) % self.bases.len(), Ordering::Relaxed);
+        }
+        Err(error)
+    }
+
     fn builder(&self, at: usize, call: Call<'_>) -> Result<RequestBuilder, SendError> {
         let Some(base) = self.bases.get(at) else {
             return Err(SendError::Unreachable("no address".to_owned()));
@@ -111,7 +142,7 @@ impl HttpTransport {
         let body = body.map_err(|error| {
             SendError::Refused(Problem::new(Code::InvalidRequest, format!("not written as JSON: {error}")))
         })?;
-        Ok(builder.header(reqwest::header::CONTENT_TYPE, "application/json").body(body))
+        Ok(builder.header(CONTENT_TYPE, "application/json").body(body))
     }
 }
 
@@ -122,6 +153,14 @@ impl Transport for HttpTransport {
         key: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Reply, SendError>> {
         Box::pin(self.call(request, key))
+    }
+
+    fn follow<'a>(
+        &'a self,
+        of: &'a Target,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<EventStream, SendError>> {
+        Box::pin(self.open(of, after))
     }
 
     fn gathers(&self) -> bool {

@@ -1,10 +1,12 @@
 //! An engine in the same process: no server, no sockets, the same rules.
 
+use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
-use stint_api::{RequestKey, WorkersReply};
+use futures_util::stream;
+use stint_api::{DEFAULT_NAMESPACE, RequestKey, WorkersReply};
 use stint_engine::Engine;
 
-use super::{Action, LaneAction, Reply, Request, SendError, Transport};
+use super::{Action, EventStream, LaneAction, Reply, Request, SendError, Target, Transport};
 
 /// Calls an engine directly.
 #[derive(Clone)]
@@ -32,6 +34,21 @@ impl InProcess {
             Request::Cancel(..) | Request::Replay(..) | Request::SetPriority(..) | Request::Act(..) => {
                 self.act(request, key).await?
             }
+            Request::Executions(request) => Reply::Executions(boxed(engine.executions(request.clone())).await?),
+            Request::Count(request) => Reply::Count(boxed(engine.count(request.clone())).await?),
+            Request::Events(of) => Reply::Events(boxed(engine.events(&of.namespace, &of.name)).await?),
+            Request::Steps(of, page) => {
+                let (limit, cursor) = (page.limit, page.cursor.as_deref());
+                Reply::Steps(boxed(engine.steps(&of.namespace, &of.name, limit, cursor)).await?)
+            }
+            Request::Logs { of, attempt, page } => {
+                let (limit, cursor) = (page.limit, page.cursor.as_deref());
+                Reply::Logs(boxed(engine.logs(&of.namespace, &of.name, *attempt, limit, cursor)).await?)
+            }
+            Request::Lanes { namespace, page } => {
+                let (limit, cursor) = (page.limit, page.cursor.as_deref());
+                Reply::Lanes(boxed(engine.lanes(namespace, limit, cursor)).await?)
+            }
             Request::Lane(of) => Reply::Lane(Box::new(engine.lane(&of.namespace, &of.name).await?)),
             Request::SetLane(..) | Request::ActOnLane(..) => self.act_on_lane(request).await?,
             Request::Lease(body) => Reply::Leases(engine.lease(body.clone(), key).await?),
@@ -43,9 +60,14 @@ impl InProcess {
             Request::RecordStep { lease, key, request } => {
                 Reply::Ended(engine.record_step(lease, key, request.clone()).await?)
             }
+            Request::Log(lease, body) => Reply::Logged(boxed(engine.log(lease, body.clone(), key)).await?),
             Request::Exchange(body) => Reply::Exchange(Box::new(engine.exchange((**body).clone()).await?)),
             Request::Workers { namespace } => {
-                Reply::Workers(WorkersReply { workers: engine.workers(namespace).await? })
+                Reply::Workers(WorkersReply { workers: boxed(engine.workers(namespace)).await? })
+            }
+            Request::DrainWorker(id, body) => {
+                let namespace = body.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+                Reply::Worker(boxed(engine.drain_worker(namespace, id)).await?)
             }
             Request::Ready => Reply::Ready(engine.ready()?),
         })
@@ -54,7 +76,7 @@ impl InProcess {
     async fn act(&self, request: &Request, key: Option<RequestKey>) -> Result<Reply, SendError> {
         let engine = &self.0;
         let namespace =
-            |namespace: &Option<String>| namespace.clone().unwrap_or_else(|| "default".to_owned());
+            |namespace: &Option<String>| namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
         let acted = match request {
             Request::Cancel(id, body) => engine.cancel(&namespace(&body.namespace), id, body.clone()).await?,
             Request::Replay(id, body) => {
@@ -80,7 +102,7 @@ impl InProcess {
         let engine = &self.0;
         let changed = match request {
             Request::SetLane(name, body) => {
-                let namespace = body.namespace.clone().unwrap_or_else(|| "default".to_owned());
+                let namespace = body.namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
                 engine.set_lane(&namespace, name, body.clone()).await?
             }
             Request::ActOnLane(action, of) => match action {
@@ -102,10 +124,32 @@ impl Transport for InProcess {
     ) -> BoxFuture<'a, Result<Reply, SendError>> {
         Box::pin(self.call(request, key))
     }
+
+    fn follow<'a>(
+        &'a self,
+        of: &'a Target,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<EventStream, SendError>> {
+        Box::pin(async move {
+            let events = self.0.follow(&of.namespace, &of.name, after).await?;
+            let next = async |mut events: stint_engine::EventStream| {
+                let batch = events.next().await.map_err(SendError::Refused)?;
+                let batch = batch.map(|batch| stream::iter(batch.into_iter().map(Ok::<_, SendError>)));
+                Ok::<_, SendError>(batch.map(|batch| (batch, events)))
+            };
+            let all: EventStream = Box::pin(stream::try_unfold(events, next).try_flatten());
+            Ok(all)
+        })
+    }
 }
 
 impl std::fmt::Debug for InProcess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("InProcess")
     }
+}
+
+/// A future of the engine whose borrows the compiler loses sight of in a larger one.
+fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
+    Box::pin(future)
 }

@@ -156,6 +156,19 @@ impl Context {
         self.tell(Event::Progress { lease: Arc::clone(&self.attempt.lease), progress });
     }
 
+    /// Writes to the execution's log: text for people, kept with the execution, by attempt. Lines are sent within a
+    /// second, and before the attempt ends. A log holds 1 MiB; what is beyond that is lost.
+    pub fn log(&self, text: impl AsRef<str>) {
+        let cut = |line: &str| {
+            let end = line.floor_char_boundary(stint_api::LOG_LINE_BYTES);
+            line.get(..end).unwrap_or_default().to_owned()
+        };
+        let lines: Vec<String> = text.as_ref().lines().map(cut).collect();
+        if !lines.is_empty() {
+            self.tell(Event::Logged { lease: Arc::clone(&self.attempt.lease), lines });
+        }
+    }
+
     /// Waits until the handler is asked to stop (a cancel, a time-out, a pause), and says why. What the handler
     /// returns within the grace period still counts.
     pub async fn cancelled(&self) -> Stopping {

@@ -39,6 +39,13 @@ pub(super) enum Event {
         /// What it gave.
         output: Payload,
     },
+    /// A handler wrote lines for people.
+    Logged {
+        /// Its lease.
+        lease: Arc<str>,
+        /// The lines.
+        lines: Vec<String>,
+    },
     /// A handler came this far.
     Progress {
         /// Its lease.

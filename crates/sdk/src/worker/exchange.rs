@@ -245,7 +245,7 @@ impl Exchanger {
     fn send_next(&mut self, now: Instant) {
         let content = self.outbox.take();
         let has_content = !content.is_empty();
-        let Content { results, steps } = content;
+        let Content { results, steps, logs } = content;
         self.n += 1;
         let n = self.n;
         let max = self.free_slots();
@@ -260,6 +260,7 @@ impl Exchanger {
             leases: self.listed(&results),
             results,
             steps,
+            logs,
             namespace: self.settings.namespace.clone(),
         };
         self.progress_due = None;
@@ -332,6 +333,9 @@ impl Exchanger {
         self.seen = n;
         let now = Instant::now();
         self.pace.reset();
+        if reply.drain && self.drain.is_none() {
+            self.begin_drain();
+        }
         if let Some(drain) = &mut self.drain {
             drain.is_heard |= sent.max == 0;
         }
@@ -406,12 +410,17 @@ impl Exchanger {
         let Request::Exchange(request) = &*sent.request else { return Ok(()) };
         let Some(verdict) = Verdict::of(request, &problem) else { return Err(Error::Refused(problem)) };
         warn!(%problem, "the server refuses what a handler gave");
-        let mut content = Content { results: request.results.clone(), steps: request.steps.clone() };
+        let (results, steps, logs) = (request.results.clone(), request.steps.clone(), request.logs.clone());
+        let mut content = Content { results, steps, logs };
         match verdict {
             Verdict::Result(at) => {
                 let result = content.results.remove(at);
                 self.outbox.put_back(content);
                 self.outbox.push_result(&result.lease, super::reply::rejected(&problem));
+            }
+            Verdict::Log(at) => {
+                content.logs.remove(at);
+                self.outbox.put_back(content);
             }
             Verdict::Step(at) => {
                 let step = content.steps.remove(at);
@@ -461,6 +470,11 @@ impl Exchanger {
                 if self.held.contains_key(&lease) {
                     let step = ExchangeStep { lease: lease.to_string(), key, output: Some(output) };
                     self.outbox.push_step(step, Instant::now());
+                }
+            }
+            Event::Logged { lease, lines } => {
+                if self.held.contains_key(&lease) {
+                    self.outbox.push_log(&lease, lines, Instant::now());
                 }
             }
             Event::Progress { lease, progress } => {

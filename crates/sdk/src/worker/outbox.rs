@@ -1,9 +1,9 @@
-//! What the next exchange will carry: results and steps, in the order they happened.
+//! What the next exchange will carry: results, steps and lines of logs, in the order they happened.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use stint_api::{ExchangeResult, ExchangeStep, Outcome};
+use stint_api::{ExchangeLog, ExchangeResult, ExchangeStep, LOG_BYTES, LOG_LINES, Outcome};
 use tokio::time::Instant;
 
 /// Bytes of payload at which an exchange closes: a body holds 4 MiB, and base64 and escapes need room.
@@ -16,11 +16,17 @@ const EXCHANGE_ITEMS: usize = 5_000;
 /// goes in the same exchange.
 pub(super) const LINGER: Duration = Duration::from_millis(1);
 
+/// How long lines of logs wait for an exchange that goes anyway.
+pub(super) const LOG_WAIT: Duration = Duration::from_secs(1);
+
 /// What is still to be said.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     results: VecDeque<ExchangeResult>,
     steps: VecDeque<ExchangeStep>,
+    logs: VecDeque<ExchangeLog>,
+    /// When the oldest line came in.
+    logs_since: Option<Instant>,
     /// When the oldest content that may linger came in.
     lingering_since: Option<Instant>,
     /// Whether something is there that should go at once.
@@ -32,6 +38,7 @@ pub(super) struct Outbox {
 pub(super) struct Content {
     pub(super) results: Vec<ExchangeResult>,
     pub(super) steps: Vec<ExchangeStep>,
+    pub(super) logs: Vec<ExchangeLog>,
 }
 
 impl Outbox {
@@ -49,6 +56,20 @@ impl Outbox {
         self.steps.push_back(step);
     }
 
+    /// Adds lines to an attempt's log. More than the server would ever keep are dropped here.
+    pub(super) fn push_log(&mut self, lease: &str, mut lines: Vec<String>, now: Instant) {
+        self.logs_since.get_or_insert(now);
+        match self.logs.iter_mut().rfind(|log| log.lease == lease) {
+            Some(log) => {
+                let bytes: usize = log.lines.iter().map(String::len).sum();
+                if bytes < LOG_BYTES && log.lines.len() + lines.len() <= LOG_LINES {
+                    log.lines.append(&mut lines);
+                }
+            }
+            None => self.logs.push_back(ExchangeLog { lease: lease.to_owned(), lines }),
+        }
+    }
+
     /// Takes back what was refused for now, in front of what came later.
     pub(super) fn put_back(&mut self, content: Content) {
         for result in content.results.into_iter().rev() {
@@ -57,6 +78,9 @@ impl Outbox {
         for step in content.steps.into_iter().rev() {
             self.steps.push_front(step);
         }
+        for log in content.logs.into_iter().rev() {
+            self.logs.push_front(log);
+        }
         self.urgent |= !self.is_empty();
     }
 
@@ -64,10 +88,11 @@ impl Outbox {
     pub(super) fn forget(&mut self, lease: &str) {
         self.results.retain(|result| result.lease != lease);
         self.steps.retain(|step| step.lease != lease);
+        self.logs.retain(|log| log.lease != lease);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.results.is_empty() && self.steps.is_empty()
+        self.results.is_empty() && self.steps.is_empty() && self.logs.is_empty()
     }
 
     /// Whether there is something that should be said now.
@@ -77,10 +102,11 @@ impl Outbox {
 
     /// When what lingers has lingered long enough.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        self.lingering_since.map(|since| since + LINGER)
+        let lines = self.logs_since.map(|since| since + LOG_WAIT);
+        self.lingering_since.map(|since| since + LINGER).into_iter().chain(lines).min()
     }
 
-    /// The next exchange's share. A lease's result never overtakes its steps.
+    /// The next exchange's share. A lease's result never overtakes its steps and lines.
     pub(super) fn take(&mut self) -> Content {
         let mut content = Content::default();
         let mut bytes = 0;
@@ -95,11 +121,22 @@ impl Outbox {
             bytes += size;
             content.steps.push(step);
         }
-        let waiting: BTreeSet<&str> = self.steps.iter().map(|step| step.lease.as_str()).collect();
+        while let Some(log) = self.logs.pop_front() {
+            let size: usize = log.lines.iter().map(String::len).sum();
+            if !content.is_empty() && (bytes + size > EXCHANGE_BYTES || content.logs.len() >= EXCHANGE_ITEMS)
+            {
+                self.logs.push_front(log);
+                break;
+            }
+            bytes += size;
+            content.logs.push(log);
+        }
+        let steps = self.steps.iter().map(|step| step.lease.as_str());
+        let waiting: BTreeSet<&str> = steps.chain(self.logs.iter().map(|log| log.lease.as_str())).collect();
         let mut later = VecDeque::new();
         while let Some(result) = self.results.pop_front() {
             let size = size_of(&result.outcome);
-            let is_first = content.results.is_empty() && content.steps.is_empty();
+            let is_first = content.is_empty();
             let is_full = bytes + size > EXCHANGE_BYTES || content.results.len() >= EXCHANGE_ITEMS;
             if waiting.contains(result.lease.as_str()) || (is_full && !is_first) {
                 later.push_back(result);
@@ -111,13 +148,14 @@ impl Outbox {
         self.results = later;
         self.urgent = !self.is_empty();
         self.lingering_since = None;
+        self.logs_since = None;
         content
     }
 }
 
 impl Content {
     pub(super) fn is_empty(&self) -> bool {
-        self.results.is_empty() && self.steps.is_empty()
+        self.results.is_empty() && self.steps.is_empty() && self.logs.is_empty()
     }
 }
 
@@ -157,6 +195,29 @@ mod tests {
         outbox.push_step(step("a", Some(Payload::null())), Instant::now());
         tokio::time::advance(LINGER).await;
         assert!(outbox.is_due(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_wait_for_company_and_go_before_their_attempts_end() {
+        let mut outbox = Outbox::default();
+        for line in ["one", "two"] {
+            outbox.push_log("a", vec![line.to_owned()], Instant::now());
+        }
+        assert!(!outbox.is_due(Instant::now()));
+        tokio::time::advance(LOG_WAIT).await;
+        assert!(outbox.is_due(Instant::now()));
+        outbox.push_result("a", complete(Payload::null()));
+        let content = outbox.take();
+        assert_eq!((content.logs.len(), content.results.len()), (1, 1));
+        assert_eq!(content.logs[0].lines, ["one", "two"]);
+
+        // What the server would never keep is not held here either.
+        let line = "x".repeat(64 << 10);
+        for _ in 0..100 {
+            outbox.push_log("b", vec![line.clone()], Instant::now());
+        }
+        let kept: usize = outbox.take().logs[0].lines.iter().map(String::len).sum();
+        assert!(kept <= LOG_BYTES + line.len(), "{kept}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use stint_api::{
-    Answer, Class, Code, ExchangeAnswer, ExchangeRequest, ExchangeResult, ExchangeStep, FailRequest, Outcome,
-    Problem, StepReply,
+    Answer, Class, Code, ExchangeAnswer, ExchangeLog, ExchangeRequest, ExchangeResult, ExchangeStep,
+    FailRequest, Outcome, Problem, StepReply,
 };
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -19,6 +19,8 @@ pub(super) enum Verdict {
     Result(usize),
     /// The step at this index.
     Step(usize),
+    /// The lines at this index.
+    Log(usize),
 }
 
 /// What one exchange said and is to be answered for.
@@ -26,6 +28,7 @@ pub(super) enum Verdict {
 struct Open<'a> {
     results: BTreeMap<&'a str, &'a ExchangeResult>,
     steps: BTreeMap<&'a str, Vec<&'a ExchangeStep>>,
+    logs: BTreeMap<&'a str, &'a ExchangeLog>,
 }
 
 impl<'a> Open<'a> {
@@ -44,6 +47,17 @@ impl Verdict {
             .filter(|at| *at < request.results.len())
             .map(Self::Result)
             .or_else(|| index("steps[").filter(|at| *at < request.steps.len()).map(Self::Step))
+            .or_else(|| index("logs[").filter(|at| *at < request.logs.len()).map(Self::Log))
+    }
+}
+
+/// Lines are for people: those that the server does not keep are lost.
+fn judge_log(log: &ExchangeLog, answer: &Answer, again: &mut Content) {
+    let Answer::Refused(problem) = answer else { return };
+    if problem.code.class() == Class::Permanent {
+        debug!(code = %problem.code, lines = log.lines.len(), "lines of a log are not kept");
+    } else {
+        again.logs.push(log.clone());
     }
 }
 
@@ -68,9 +82,17 @@ impl Exchanger {
         for step in &request.steps {
             open.steps.entry(&step.lease).or_default().push(step);
         }
+        for log in &request.logs {
+            open.logs.insert(&log.lease, log);
+        }
         let mut again = Content::default();
         for answer in answers {
             match &answer.key {
+                None if answer.logs => {
+                    if let Some(log) = open.logs.remove(answer.lease.as_str()) {
+                        judge_log(log, &answer.answer, &mut again);
+                    }
+                }
                 None => match open.results.remove(answer.lease.as_str()) {
                     Some(result) => self.judge_result(result, answer.answer, &mut again),
                     None => self.judge_lease(&answer),
@@ -86,6 +108,8 @@ impl Exchanger {
         again.results.extend(open.results.into_values().cloned());
         open.steps.retain(|lease, _| self.held.contains_key(*lease));
         again.steps.extend(open.steps.into_values().flatten().cloned());
+        open.logs.retain(|lease, _| self.held.contains_key(*lease));
+        again.logs.extend(open.logs.into_values().cloned());
         if !again.is_empty() {
             self.outbox.put_back(again);
             self.pace.back_off(None);
@@ -113,7 +137,7 @@ impl Exchanger {
                 }
                 self.drop_lease(&result.lease);
             }
-            Answer::Done(_) | Answer::Step(_) => self.drop_lease(&result.lease),
+            Answer::Done(_) | Answer::Step(_) | Answer::Logged(_) => self.drop_lease(&result.lease),
         }
     }
 
@@ -129,7 +153,7 @@ impl Exchanger {
     fn judge_step(&mut self, step: &ExchangeStep, answer: Answer, again: &mut Content) {
         match answer {
             Answer::Step(reply) => self.answer_step(&step.lease, &step.key, &Ok(reply)),
-            Answer::Done(_) => {}
+            Answer::Done(_) | Answer::Logged(_) => {}
             Answer::Refused(problem) if problem.code.class() != Class::Permanent => {
                 again.steps.push(step.clone())
             }

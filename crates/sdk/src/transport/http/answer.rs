@@ -27,9 +27,15 @@ fn reply(request: &Request, body: &[u8]) -> Result<Reply, SendError> {
         Request::Execution(_) => Reply::Execution(read(body)?),
         Request::Result { .. } => Reply::Result(read(body)?),
         Request::Why(_) => Reply::Why(read(body)?),
+        Request::Executions(_) => Reply::Executions(read(body)?),
+        Request::Count(_) => Reply::Count(read(body)?),
+        Request::Events(_) => Reply::Events(read(body)?),
+        Request::Steps(..) => Reply::Steps(read(body)?),
+        Request::Logs { .. } => Reply::Logs(read(body)?),
         Request::Cancel(..) | Request::Replay(..) | Request::SetPriority(..) | Request::Act(..) => {
             Reply::Acted(read(body)?)
         }
+        Request::Lanes { .. } => Reply::Lanes(read(body)?),
         Request::Lane(_) => Reply::Lane(read(body)?),
         Request::SetLane(..) | Request::ActOnLane(..) => Reply::LaneChanged(read(body)?),
         Request::Lease(_) => Reply::Leases(read(body)?),
@@ -38,8 +44,10 @@ fn reply(request: &Request, body: &[u8]) -> Result<Reply, SendError> {
             Reply::Ended(read(body)?)
         }
         Request::BeginStep(..) => Reply::Step(read(body)?),
+        Request::Log(..) => Reply::Logged(read(body)?),
         Request::Exchange(_) => Reply::Exchange(read(body)?),
         Request::Workers { .. } => Reply::Workers(read(body)?),
+        Request::DrainWorker(..) => Reply::Worker(read(body)?),
         Request::Ready => Reply::Ready(read(body)?),
     })
 }

@@ -1,17 +1,19 @@
 //! Where and how each request goes.
 
+use std::borrow::Cow;
+
 use reqwest::Method;
 use serde::Serialize;
-use stint_api::LaneRequest;
+use stint_api::{DEFAULT_NAMESPACE, LaneRequest};
 
-use crate::transport::{Action, LaneAction, Request, Target};
+use crate::transport::{Action, LaneAction, Page, Request, Target};
 
 /// A request as HTTP has it.
 pub(super) struct Call<'a> {
     pub(super) method: Method,
     /// Segments below the base; each is escaped.
     pub(super) path: Vec<&'a str>,
-    pub(super) query: Vec<(&'static str, String)>,
+    pub(super) query: Vec<(Cow<'static, str>, String)>,
     pub(super) body: Option<Result<Vec<u8>, serde_json::Error>>,
 }
 
@@ -21,9 +23,27 @@ impl<'a> Call<'a> {
     }
 
     fn get(path: Vec<&'a str>, namespace: &str) -> Self {
-        let query =
-            if namespace == "default" { Vec::new() } else { vec![("namespace", namespace.to_owned())] };
-        Self { method: Method::GET, path, query, body: None }
+        let mut call = Self { method: Method::GET, path, query: Vec::new(), body: None };
+        if namespace != DEFAULT_NAMESPACE {
+            call.ask("namespace", Some(namespace));
+        }
+        call
+    }
+
+    /// Adds a parameter to the query, if it has a value.
+    fn ask(&mut self, name: &'static str, value: Option<impl ToString>) {
+        self.query.extend(value.map(|value| (Cow::Borrowed(name), value.to_string())));
+    }
+
+    fn page(mut self, page: &Page) -> Self {
+        self.ask("limit", page.limit);
+        self.ask("cursor", page.cursor.as_deref());
+        self
+    }
+
+    /// An execution's events as they happen.
+    pub(super) fn follow(of: &'a Target) -> Self {
+        Self::get(vec!["v1", "executions", &of.name, "events"], &of.namespace)
     }
 
     pub(super) fn of(request: &'a Request) -> Self {
@@ -33,14 +53,42 @@ impl<'a> Call<'a> {
             Request::Execution(of) => Self::get(vec!["v1", "executions", &of.name], &of.namespace),
             Request::Result { of, wait_ms } => {
                 let mut call = Self::get(vec!["v1", "executions", &of.name, "result"], &of.namespace);
-                call.query.push(("wait_ms", wait_ms.to_string()));
+                call.ask("wait_ms", Some(wait_ms));
                 call
+            }
+            Request::Executions(request) => {
+                let namespace = request.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+                let mut call = Self::get(vec!["v1", "executions"], namespace);
+                call.query
+                    .extend(request.filter.query().into_iter().map(|(name, value)| (name.into(), value)));
+                call.page(&Page { limit: request.limit, cursor: request.cursor.clone() })
+            }
+            Request::Count(request) => {
+                let namespace = request.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+                let mut call = Self::get(vec!["v1", "executions", "count"], namespace);
+                call.query
+                    .extend(request.filter.query().into_iter().map(|(name, value)| (name.into(), value)));
+                call
+            }
+            Request::Events(of) => {
+                let mut call = Self::follow(of);
+                call.ask("follow", Some(false));
+                call
+            }
+            Request::Steps(of, page) => {
+                Self::get(vec!["v1", "executions", &of.name, "steps"], &of.namespace).page(page)
+            }
+            Request::Logs { of, attempt, page } => {
+                let mut call = Self::get(vec!["v1", "executions", &of.name, "logs"], &of.namespace);
+                call.ask("attempt", *attempt);
+                call.page(page)
             }
             Request::Why(of) => Self::get(vec!["v1", "executions", &of.name, "why"], &of.namespace),
             Request::Cancel(id, body) => Self::post(vec!["v1", "executions", id, "cancel"], body),
             Request::Replay(id, body) => Self::post(vec!["v1", "executions", id, "replay"], body),
             Request::SetPriority(id, body) => Self::post(vec!["v1", "executions", id, "priority"], body),
             Request::Act(action, id, body) => Self::post(vec!["v1", "executions", id, action.verb()], body),
+            Request::Lanes { namespace, page } => Self::get(vec!["v1", "lanes"], namespace).page(page),
             Request::Lane(of) => Self::get(vec!["v1", "lanes", &of.name], &of.namespace),
             Request::SetLane(name, body) => {
                 Self { method: Method::PUT, ..Self::post(vec!["v1", "lanes", name], body) }
@@ -58,9 +106,11 @@ impl<'a> Call<'a> {
             Request::RecordStep { lease, key, request } => {
                 Self::post(vec!["v1", "leases", lease, "steps", key, "result"], request)
             }
+            Request::Log(lease, body) => Self::post(vec!["v1", "leases", lease, "logs"], body),
             Request::Exchange(body) => Self::post(vec!["v1", "worker", "exchange"], body),
             Request::Workers { namespace } => Self::get(vec!["v1", "workers"], namespace),
-            Request::Ready => Self::get(vec!["readyz"], "default"),
+            Request::DrainWorker(id, body) => Self::post(vec!["v1", "workers", id, "drain"], body),
+            Request::Ready => Self::get(vec!["readyz"], DEFAULT_NAMESPACE),
         }
     }
 }
