@@ -13,6 +13,9 @@ use tokio::time::Instant;
 use super::job::Ran;
 use crate::hub::{ClaimId, GrantedLease};
 
+/// Events at which a batch closes: its log record is one value, and an event takes well below 100 bytes.
+const EVENTS_MAX: usize = 4_000;
+
 /// What ran since the last batch was closed.
 #[derive(Default)]
 pub(super) struct Open {
@@ -37,7 +40,9 @@ impl Open {
 
     /// Whether another command may still join it.
     pub(super) fn has_room(&self) -> bool {
-        self.txn.puts() < store::BATCH_PUTS_MAX && self.txn.bytes() < store::BATCH_BYTES_MAX
+        self.txn.puts() + self.forget.len() < store::BATCH_PUTS_MAX
+            && self.txn.bytes() < store::BATCH_BYTES_MAX
+            && self.txn.events().len() < EVENTS_MAX
     }
 
     /// The store's form of it, and what else leaves when it is committed.

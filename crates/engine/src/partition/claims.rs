@@ -9,7 +9,7 @@ use stint_core::{Command, Key, key};
 use stint_store as store;
 
 use super::batch::InFlight;
-use super::job::{Job, Ran, To};
+use super::job::{Job, Message, Ran, To};
 use super::{Actor, Errand, table};
 use crate::hub::{Change, ClaimId, GrantedLease, Reservation};
 
@@ -25,8 +25,11 @@ pub(super) struct Carried {
 }
 
 impl Actor {
-    /// Runs a claim for slots that the hub reserved.
-    pub(super) fn fill(&mut self, reservation: &Reservation) {
+    /// Runs a claim for slots that the hub reserved, when there is room.
+    pub(super) fn fill(&mut self, reservation: Reservation) {
+        if !self.open.has_room() {
+            return self.inbox.push(Message::Serve(reservation));
+        }
         self.asked_groups.extend(reservation.groups.iter().cloned());
         let to = To::Claim(reservation.claim, reservation.max);
         self.accept(Job::run(reservation.command(), to));
@@ -36,7 +39,7 @@ impl Actor {
     pub(super) fn restate(&mut self) {
         let ready = self.projection.ready().collect();
         for reservation in self.shared.hub.restate(self.id, ready) {
-            self.fill(&reservation);
+            self.fill(reservation);
         }
     }
 
@@ -75,7 +78,7 @@ impl Actor {
             if reservations.is_empty() && self.asked_groups.is_empty() {
                 return;
             }
-            reservations.iter().for_each(|reservation| self.fill(reservation));
+            reservations.into_iter().for_each(|reservation| self.fill(reservation));
         }
     }
 

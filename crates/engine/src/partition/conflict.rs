@@ -1,13 +1,12 @@
 //! A batch that can't be committed: take it back, learn what the store holds, and run its commands again.
 
 use stint_core::event::decode_log;
-use stint_core::{Key, PartitionId, key};
+use stint_core::{PartitionId, key};
 use stint_store as store;
 
 use super::batch::{InFlight, Open};
 use super::job::{Job, Ran, To};
 use super::{Actor, load};
-use crate::CallError;
 
 /// Log records of other nodes that are published at once.
 const LOG_ROWS: usize = 1_000;
@@ -23,7 +22,8 @@ impl Actor {
         self.shared.tally.conflict();
         let before = self.head;
         if !self.catch_up().await {
-            return self.give_up(jobs);
+            // Whoever waits for them is told when the partition is closed.
+            return self.inbox.first(jobs.into_iter());
         }
         self.shared.elsewhere.conflict(self.id, self.head.committer);
         self.publish_others(before).await;
@@ -66,16 +66,6 @@ impl Actor {
             }
         }
         jobs
-    }
-
-    /// Runs jobs again, in order; `present` are keys that they must read this time.
-    pub(super) fn run_again(&mut self, jobs: Vec<Job>, present: &[Key]) {
-        for mut job in jobs {
-            if let Job::Run { keys, .. } = &mut job {
-                keys.extend(present.iter().cloned());
-            }
-            self.accept(job);
-        }
     }
 
     /// Brings the projection to the store's head. False if the engine has ended.
@@ -194,18 +184,6 @@ impl Actor {
     fn unusable(&mut self, reason: &str) {
         self.unusable = Some(reason.to_owned());
         self.ended = true;
-    }
-
-    /// The partition can't be served any more: whoever waits is told, and claims look elsewhere.
-    fn give_up(&mut self, jobs: Vec<Job>) {
-        let reason = self.unusable.clone().unwrap_or_else(|| "the engine has ended".to_owned());
-        let waiting = std::mem::take(&mut self.waiting);
-        for job in jobs.into_iter().chain(waiting) {
-            self.refuse(job, CallError::Store(reason.clone()));
-        }
-        for (claim, slots) in self.unfilled.drain(..) {
-            self.shared.hub.unused(claim, slots);
-        }
     }
 
     /// Every peer has to look whether it and this partition know the same of each other.

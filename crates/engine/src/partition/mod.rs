@@ -5,6 +5,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `inbox.rs` | what waits for room in a batch |
 //! | `run.rs` | a command runs, or waits for cold records |
 //! | `commit.rs` | a batch is closed, sent, and what leaves when it is committed |
 //! | `conflict.rs` | a batch that can't be: undo, catch up, run again |
@@ -18,6 +19,7 @@ mod claims;
 mod cold;
 mod commit;
 mod conflict;
+mod inbox;
 mod job;
 pub(crate) mod load;
 mod outbox;
@@ -41,6 +43,7 @@ pub(crate) use batch::table;
 use batch::{InFlight, Open, Settled};
 use claims::Carried;
 use cold::{Fetched, Recent};
+use inbox::Inbox;
 pub(crate) use job::{Answer, LookWith, Message};
 use job::{Job, To};
 use outbox::{Delivered, Outbox};
@@ -67,6 +70,7 @@ pub(crate) struct Actor {
     id: PartitionId,
     shared: Arc<Shared>,
     mailbox: mpsc::UnboundedReceiver<Message>,
+    inbox: Inbox,
     projection: Partition,
     /// Where the partition stands, as far as committed.
     head: Head,
@@ -138,10 +142,13 @@ impl Actor {
                 actor.run().await;
                 let Some(reason) = actor.unusable.take() else { return };
                 shared.closed();
-                refuse_all(id, &shared, actor.mailbox, reason).await;
+                let (mailbox, messages) = actor.close_up(&reason).await;
+                refuse_all(id, &shared, mailbox, messages, reason).await;
             }
             Err(load::Trouble::Ended) => {}
-            Err(load::Trouble::Unusable(reason)) => refuse_all(id, &shared, mailbox, reason).await,
+            Err(load::Trouble::Unusable(reason)) => {
+                refuse_all(id, &shared, mailbox, VecDeque::new(), reason).await;
+            }
         }
     }
 
@@ -156,6 +163,7 @@ impl Actor {
         let mut actor = Self {
             id,
             mailbox,
+            inbox: Inbox::default(),
             projection: loaded.projection,
             head: loaded.head,
             made: None,
@@ -201,7 +209,9 @@ impl Actor {
         let mut messages = Vec::with_capacity(CHUNK);
         while !self.ended {
             self.now = self.floor.now(&self.shared.clock);
+            self.work_off_again();
             self.fire_due();
+            self.work_off();
             self.serve_ready();
             self.read_cold();
             self.close();
@@ -209,23 +219,26 @@ impl Actor {
             if self.drained() {
                 break;
             }
+            if self.has_more() {
+                continue;
+            }
             self.arm_timer();
             tokio::select! {
                 biased;
                 settled = settle(&mut self.settling), if self.settling.is_some() => {
                     self.settling = None;
                     self.settled(settled).await;
-                    self.let_others_speak(&mut messages).await;
+                    self.let_others_speak().await;
                 }
                 read = run::done(&mut self.reading), if self.reading.is_some() => self.read_done(read),
                 Some(errand) = self.errands.next(), if !self.errands.is_empty() => self.errand_done(errand),
-                count = self.mailbox.recv_many(&mut messages, CHUNK), if self.open.has_room() => {
+                count = self.mailbox.recv_many(&mut messages, CHUNK), if self.inbox.is_empty() && self.open.has_room() => {
                     if count == 0 {
                         break;
                     }
                     self.now = self.floor.now(&self.shared.clock);
                     self.shared.note_work();
-                    messages.drain(..).for_each(|message| self.take(message));
+                    self.take_in(&mut messages);
                 }
                 () = &mut self.timer, if self.armed.is_some() => self.woken(),
             }
@@ -238,18 +251,15 @@ impl Actor {
 
     /// Callers that were just answered often have more to say: what they say at once joins the batch that is closed next,
     /// instead of waiting for it.
-    async fn let_others_speak(&mut self, messages: &mut Vec<Message>) {
+    async fn let_others_speak(&mut self) {
+        if self.ended {
+            return;
+        }
         for _ in 0..TURNS {
             tokio::task::yield_now().await;
         }
-        while self.open.has_room()
-            && messages.len() < CHUNK
-            && let Ok(message) = self.mailbox.try_recv()
-        {
-            messages.push(message);
-        }
         self.now = self.floor.now(&self.shared.clock);
-        messages.drain(..).for_each(|message| self.take(message));
+        self.take_waiting();
     }
 
     fn take(&mut self, message: Message) {
@@ -257,7 +267,7 @@ impl Actor {
             Message::Call(command, reply) => self.accept(Job::run(command, To::Caller(reply))),
             Message::Post(command) => self.accept(Job::run(command, To::Nobody)),
             Message::Look(look) => self.accept(Job::Look(look)),
-            Message::Serve(reservation) => self.fill(&reservation),
+            Message::Serve(reservation) => self.fill(reservation),
             Message::Forget(keys) => self.open.forget.extend(keys),
             Message::Compare(peer) => self.outbox.compare(peer),
             Message::Shelve(reply) => self.shelve(reply),
@@ -305,7 +315,33 @@ impl Actor {
             && self.settling.is_none()
             && self.open.is_empty()
             && self.waiting.is_empty()
+            && self.inbox.is_empty()
             && self.mailbox.is_empty()
+    }
+
+    /// The partition can't be served any more: whoever waits is told, claims look elsewhere, and what has not been looked
+    /// at is handed on.
+    async fn close_up(mut self, reason: &str) -> (mpsc::UnboundedReceiver<Message>, VecDeque<Message>) {
+        // Nothing can be ready that nobody knows of.
+        _ = self.shared.hub.restate(self.id, Vec::new());
+        // Committed leases are their workers' all the same.
+        while !self.awaiting.is_empty()
+            && let Some(errand) = self.errands.next().await
+        {
+            if let Errand::Carried(carried) = errand {
+                self.carried(carried);
+            }
+        }
+        let jobs = self.undo();
+        let (again, messages) = std::mem::take(&mut self.inbox).into_parts();
+        let waiting = std::mem::take(&mut self.waiting);
+        for job in jobs.into_iter().chain(again).chain(waiting) {
+            self.refuse(job, CallError::Store(reason.to_owned()));
+        }
+        for (claim, slots) in self.unfilled.drain(..) {
+            self.shared.hub.unused(claim, slots);
+        }
+        (self.mailbox, messages)
     }
 
     /// The store failed for good: nothing that is here will ever be answered otherwise.
@@ -326,12 +362,20 @@ async fn refuse_all(
     id: PartitionId,
     shared: &Shared,
     mut mailbox: mpsc::UnboundedReceiver<Message>,
+    mut messages: VecDeque<Message>,
     reason: String,
 ) {
     tracing::error!(partition = id.0, reason, "this partition is not served");
     // Its work is not this node's any more; nothing comes back for an empty statement.
     _ = shared.hub.restate(id, Vec::new());
-    while let Some(message) = mailbox.recv().await {
+    loop {
+        let message = match messages.pop_front() {
+            Some(message) => message,
+            None => match mailbox.recv().await {
+                Some(message) => message,
+                None => return,
+            },
+        };
         let trouble = || CallError::Store(reason.clone());
         match message {
             Message::Call(_, reply) => {

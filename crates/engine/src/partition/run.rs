@@ -198,7 +198,7 @@ impl Actor {
 
     /// Sends one read for all jobs that wait.
     pub(super) fn read_cold(&mut self) {
-        while self.reading.is_none() && !self.waiting.is_empty() {
+        while self.reading.is_none() && !self.waiting.is_empty() && self.open.has_room() {
             let mut needed = BTreeSet::new();
             let mut jobs = 0;
             for job in &self.waiting {
@@ -259,8 +259,8 @@ impl Actor {
         self.fetched.clear();
     }
 
-    /// Runs the first jobs that wait. Those that must wait on go back to the front, and with them all that is about the
-    /// same execution: an execution's commands keep their order.
+    /// Runs the first jobs that wait. Those that must wait on, or find no room, go back to the front, and with them all that is
+    /// about the same execution: an execution's commands keep their order.
     fn run_waiting(&mut self, jobs: usize) {
         let mut again = Vec::new();
         let mut blocked = BTreeSet::new();
@@ -271,7 +271,8 @@ impl Actor {
                 Job::Run { command, keys, .. } => self.knows(command, keys),
                 Job::Look(_) => true,
             };
-            let stays = subject.is_some_and(|about| blocked.contains(&about)) || !knows;
+            let behind = subject.is_some_and(|about| blocked.contains(&about));
+            let stays = behind || !knows || !self.open.has_room();
             if stays {
                 blocked.extend(subject);
                 again.push(job);

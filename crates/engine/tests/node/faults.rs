@@ -1,7 +1,6 @@
 //! What is promised while the store does not work as it should.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use stint_core::command::{Heartbeat, Outcome};
@@ -274,7 +273,7 @@ async fn a_full_mailbox_refuses_only_new_work() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_failed_ends_the_node() {
-    let store = Arc::new(Broken { inner: store(true, None), broken: AtomicBool::new(false) });
+    let store = Broken::new(store(true, None));
     let running = try_open_any(store.clone(), config("a")).await.unwrap();
     running.submit(submission(id())).await;
     store.broken.store(true, Relaxed);
