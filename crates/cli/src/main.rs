@@ -52,12 +52,20 @@ enum Command {
     Run(commands::run::Args),
     /// Works: runs a program for each execution of some kinds.
     Work(commands::work::Args),
+    /// Lists executions.
+    List(commands::list::Args),
     /// Shows an execution.
     Show(commands::show::Args),
     /// Says what an execution waits for.
     Why(commands::why::Args),
     /// Prints an execution's output, after waiting for it if asked to.
     Result(commands::result::Args),
+    /// Shows what happens to an execution until its end.
+    Watch(commands::watch::Args),
+    /// Prints what an execution's attempts have logged.
+    Logs(commands::logs::Args),
+    /// Shows an execution's journal.
+    Steps(commands::steps::Args),
     /// Cancels executions.
     Cancel(commands::cancel::Args),
     /// Runs executions that have ended again.
@@ -74,6 +82,8 @@ enum Command {
     Lane(commands::lane::Args),
     /// Shows workers.
     Worker(commands::worker::Args),
+    /// Shows lanes, workers and rates, live.
+    Top(commands::top::Args),
     /// Counts the files of a folder in worker processes, while a worker and the server are killed.
     Demo(commands::demo::Args),
     /// Measures, one JSON line per row.
@@ -92,6 +102,11 @@ fn main() -> ExitCode {
         Command::Submit(args) => commands::submit::run(args),
         Command::Run(args) => commands::run::run(args),
         Command::Work(args) => commands::work::run(args),
+        Command::List(args) => commands::list::run(args),
+        Command::Watch(args) => commands::watch::run(args),
+        Command::Logs(args) => commands::logs::run(args),
+        Command::Steps(args) => commands::steps::run(args),
+        Command::Top(args) => commands::top::run(args),
         Command::Show(args) => commands::show::run(args),
         Command::Why(args) => commands::why::run(args),
         Command::Result(args) => commands::result::run(args),

@@ -18,6 +18,11 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Lists lanes that have settings or open executions.
+    List {
+        #[command(flatten)]
+        connection: Connection,
+    },
     /// Shows a lane: its settings and what stands in it.
     Show(Named),
     /// Changes settings of a lane. What is not given stays as it is.
@@ -57,6 +62,10 @@ struct Set {
 
 pub(crate) fn run(args: Args) -> Result<()> {
     match args.command {
+        Command::List { connection } => {
+            let lanes = connection.run(|client| async move { Ok(client.lanes().all().await?) })?;
+            print(&lanes, &connection)
+        }
         Command::Show(Named { name, connection }) => {
             let lane = connection.run(|client| async move { Ok(client.lane(name).get().await?) })?;
             print(&[lane], &connection)

@@ -21,6 +21,13 @@ enum Command {
         #[command(flatten)]
         connection: Connection,
     },
+    /// Gives a worker nothing more; it finishes what it holds and ends.
+    Drain {
+        /// The worker's id, as the list shows it.
+        id: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
@@ -28,6 +35,10 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::List { connection } => {
             let workers = connection.run(|client| async move { Ok(client.workers().await?) })?;
             print(&workers, &connection)
+        }
+        Command::Drain { id, connection } => {
+            let worker = connection.run(|client| async move { Ok(client.drain_worker(&id).await?) })?;
+            print(&[worker], &connection)
         }
     }
 }
@@ -38,18 +49,16 @@ fn print(workers: &[WorkerInfo], connection: &Connection) -> Result<()> {
     }
     let rows = workers.iter().map(|worker| {
         [
-            worker.name.clone(),
-            worker.session.clone().unwrap_or_default(),
+            worker.id.clone(),
             worker.version.clone().unwrap_or_default(),
             worker.lanes.join(" "),
             worker.kinds.join(" "),
             worker.capabilities.join(" "),
+            worker.leases.to_string(),
             worker.slots.to_string(),
+            if worker.draining { "draining" } else { "" }.to_owned(),
             format!("{} ago", clock::ago(worker.seen_at)),
         ]
     });
-    output::table(
-        ["worker", "session", "version", "lanes", "kinds", "capabilities", "free slots", "seen"],
-        rows,
-    )
+    output::table(["id", "version", "lanes", "kinds", "capabilities", "holds", "free", "", "seen"], rows)
 }

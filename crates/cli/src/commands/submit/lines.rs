@@ -16,6 +16,9 @@ const BATCH_BYTES: usize = BODY_BYTES * 3 / 4;
 /// The longest line, in bytes: a longer one would not fit into a request.
 const LINE_BYTES: usize = BODY_BYTES;
 
+/// Lines that were read and not yet taken.
+const AHEAD: usize = 4_000;
+
 /// One line of the file.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -25,17 +28,18 @@ pub(super) struct Line {
     pub(super) text: Vec<u8>,
     /// What it says.
     pub(super) request: Result<SubmitRequest, Problem>,
+    /// Bytes of the file up to its end.
+    pub(super) offset: u64,
 }
 
-/// Lines that are sent together.
+/// Lines that are sent together: those that are there, so that a slow source is not waited for.
 #[derive(Debug)]
-pub(super) struct Batch {
-    /// In their order.
-    pub(super) lines: Vec<Line>,
-    /// The last line of the file that was read for it, blank ones included.
-    pub(super) last: u64,
-    /// Bytes of the file read so far.
-    pub(super) offset: u64,
+pub(super) struct Batches {
+    lines: mpsc::Receiver<io::Result<Line>>,
+    /// The first of the next batch, if it was too long for the last.
+    carry: Option<io::Result<Line>>,
+    /// Lines in a batch, at most.
+    lines_max: usize,
 }
 
 /// How lines become submissions.
@@ -49,8 +53,6 @@ pub(super) struct Form {
     pub(super) key_prefix: Option<String>,
     /// The lines to read.
     pub(super) range: std::ops::RangeInclusive<u64>,
-    /// Lines in a batch, at most.
-    pub(super) batch: usize,
 }
 
 /// Opens a file, or standard input for `-`. The length is known for files only.
@@ -63,43 +65,66 @@ pub(super) fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, Option<u64>
     Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
 
-/// Reads to the end, or until nobody takes batches any more. Blocks, so it has a thread of its own.
-pub(super) fn read(source: impl Read, form: &Form, batches: &mpsc::Sender<io::Result<Batch>>) {
-    let mut reader = BufReader::with_capacity(1 << 16, source);
-    let (mut number, mut offset) = (0, 0);
-    let (mut lines, mut bytes) = (Vec::new(), 0);
-    loop {
-        let mut text = Vec::new();
-        // Behind the last line nothing is read: standard input may have no more for a long time.
-        let wanted = number < *form.range.end();
-        let read = match wanted.then(|| read_line(&mut reader, &mut text)).transpose() {
-            Ok(read) => read.unwrap_or(0),
-            Err(error) => {
-                // The reader of batches sees those before the error first.
-                let last = Batch { lines, last: number, offset };
-                let _ = batches.blocking_send(Ok(last)).and_then(|()| batches.blocking_send(Err(error)));
-                return;
-            }
+impl Batches {
+    /// Reads `source` in a thread of its own, which ends with the process at the latest.
+    pub(super) fn read(source: impl Read + Send + 'static, form: Form, lines_max: usize) -> Self {
+        let (sender, lines) = mpsc::channel(AHEAD);
+        std::thread::spawn(move || read(source, &form, &sender));
+        Self { lines, carry: None, lines_max }
+    }
+
+    /// The next lines, at least one; `None` at the end. Nothing is lost if this is dropped half-way.
+    pub(super) async fn next(&mut self) -> Option<io::Result<Vec<Line>>> {
+        let first = match self.carry.take() {
+            Some(line) => line,
+            None => self.lines.recv().await?,
         };
-        let is_over = read == 0;
-        if !is_over {
-            number += 1;
-            offset += read;
-            if number < *form.range.start() || text.iter().all(u8::is_ascii_whitespace) {
-                continue;
+        let first = match first {
+            Ok(line) => line,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut bytes = first.text.len();
+        let mut batch = vec![first];
+        while batch.len() < self.lines_max {
+            match self.lines.try_recv() {
+                Ok(Ok(line)) if bytes + line.text.len() <= BATCH_BYTES => {
+                    bytes += line.text.len();
+                    batch.push(line);
+                }
+                Ok(line) => {
+                    self.carry = Some(line);
+                    break;
+                }
+                Err(_) => break,
             }
         }
-        let is_full = lines.len() >= form.batch || bytes + text.len() > BATCH_BYTES;
-        if is_over || (is_full && !lines.is_empty()) {
-            let last = if is_over { number } else { number - 1 };
-            let batch = Batch { lines: std::mem::take(&mut lines), last, offset };
-            bytes = 0;
-            if batches.blocking_send(Ok(batch)).is_err() || is_over {
-                return;
+        Some(Ok(batch))
+    }
+}
+
+/// Reads to the end of the range, or until nobody takes lines any more.
+fn read(source: impl Read, form: &Form, lines: &mpsc::Sender<io::Result<Line>>) {
+    let mut reader = BufReader::with_capacity(1 << 16, source);
+    let mut offset = 0;
+    // Behind the last line nothing is read: standard input may have no more for a long time.
+    for number in 1..=*form.range.end() {
+        let mut text = Vec::new();
+        let line = match read_line(&mut reader, &mut text) {
+            Ok(0) => return,
+            Ok(read) => {
+                offset += read;
+                if number < *form.range.start() || text.iter().all(u8::is_ascii_whitespace) {
+                    continue;
+                }
+                let request = form.request(number, &text);
+                Ok(Line { number, text, request, offset })
             }
+            Err(error) => Err(error),
+        };
+        let is_over = line.is_err();
+        if lines.blocking_send(line).is_err() || is_over {
+            return;
         }
-        bytes += text.len();
-        lines.push(form.line(number, text));
     }
 }
 
@@ -119,11 +144,6 @@ fn read_line(reader: &mut impl BufRead, text: &mut Vec<u8>) -> io::Result<u64> {
 }
 
 impl Form {
-    fn line(&self, number: u64, text: Vec<u8>) -> Line {
-        let request = self.request(number, &text);
-        Line { number, text, request }
-    }
-
     fn request(&self, number: u64, text: &[u8]) -> Result<SubmitRequest, Problem> {
         if text.len() > LINE_BYTES {
             let detail = format!("the line is longer than {LINE_BYTES} bytes");
@@ -171,70 +191,70 @@ mod tests {
             fields: Fields::default(),
             key_prefix: None,
             range: 1..=u64::MAX,
-            batch: 3,
         }
     }
 
-    fn batches(text: &str, form: &Form) -> Vec<Batch> {
-        let (sender, mut receiver) = mpsc::channel(1_000);
-        read(text.as_bytes(), form, &sender);
-        drop(sender);
-        let mut batches = Vec::new();
-        while let Some(batch) = receiver.blocking_recv() {
-            batches.push(batch.unwrap());
+    async fn lines(text: &str, form: Form) -> Vec<Line> {
+        let mut batches = Batches::read(io::Cursor::new(text.to_owned()), form, 3);
+        let mut lines = Vec::new();
+        while let Some(batch) = batches.next().await {
+            let batch = batch.unwrap();
+            assert!((1..=3).contains(&batch.len()));
+            lines.extend(batch);
         }
-        batches
+        lines
     }
 
-    fn numbers(batches: &[Batch]) -> Vec<Vec<u64>> {
-        batches.iter().map(|batch| batch.lines.iter().map(|line| line.number).collect()).collect()
+    fn numbers(lines: &[Line]) -> Vec<u64> {
+        lines.iter().map(|line| line.number).collect()
     }
 
-    #[test]
-    fn lines_keep_their_numbers_over_blank_ones_and_batches() {
+    #[tokio::test]
+    async fn lines_keep_their_numbers_over_blank_ones() {
         let text = "1\n\n2\r\n3\n  \n4\n5";
-        let read = batches(text, &form(Some("k")));
-        assert_eq!(numbers(&read), [vec![1, 3, 4], vec![6, 7]]);
-        let ends: Vec<u64> = read.iter().map(|batch| batch.last).collect();
-        // Batches without a gap between them: where one ends the next begins.
-        assert_eq!(ends, [5, 7]);
+        let read = lines(text, form(Some("k"))).await;
+        assert_eq!(numbers(&read), [1, 3, 4, 6, 7]);
         assert_eq!(read.last().unwrap().offset, text.len() as u64);
-        assert_eq!(read[0].lines[1].text, b"2");
+        assert_eq!(read[1].text, b"2");
+        assert!(lines("", form(None)).await.is_empty());
     }
 
-    #[test]
-    fn a_range_of_lines_is_cut_out() {
+    #[tokio::test]
+    async fn a_range_of_lines_is_cut_out() {
         let text = "1\n2\n3\n4\n5\n";
-        let read = batches(text, &Form { range: 2..=4, ..form(Some("k")) });
-        assert_eq!(numbers(&read).concat(), [2, 3, 4]);
-        assert_eq!(read.last().unwrap().last, 4);
-        assert_eq!(numbers(&batches("", &form(None))), [Vec::<u64>::new()]);
-        assert_eq!(numbers(&batches("1\n", &Form { range: 5..=9, ..form(Some("k")) })).concat(), [0_u64; 0]);
+        assert_eq!(numbers(&lines(text, Form { range: 2..=4, ..form(Some("k")) }).await), [2, 3, 4]);
+        assert!(lines("1\n", Form { range: 5..=9, ..form(Some("k")) }).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn batches_stay_below_what_a_body_may_be() {
+        let line = format!("\"{}\"\n", "x".repeat(BATCH_BYTES / 2 + 1));
+        let mut batches = Batches::read(io::Cursor::new(line.repeat(3)), form(Some("k")), 3);
+        while let Some(batch) = batches.next().await {
+            assert_eq!(batch.unwrap().len(), 1);
+        }
     }
 
     #[test]
-    fn a_line_is_a_submission_or_an_input_and_flags_stand_in() {
-        let whole = form(None).line(1, br#"{"kind": "a", "input": {"x": 1}, "priority": 3}"#.to_vec());
-        let request = whole.request.unwrap();
-        assert_eq!((request.kind.as_str(), request.priority), ("a", Some(3)));
+    fn a_line_is_a_submission_or_an_input() {
+        let whole = form(None).request(1, br#"{"kind": "a", "input": {"x": 1}, "priority": 3}"#).unwrap();
+        assert_eq!((whole.kind.as_str(), whole.priority), ("a", Some(3)));
         let keyed = Form { key_prefix: Some("import".to_owned()), ..form(Some("a")) };
-        let request =
-            keyed.line(7, br#"{"$bytes": "AAE=", "content_type": "a/b"}"#.to_vec()).request.unwrap();
+        let request = keyed.request(7, br#"{"$bytes": "AAE=", "content_type": "a/b"}"#).unwrap();
         assert_eq!(request.idempotency_key.as_deref(), Some("import:7"));
         assert_eq!(request.input, Payload::bytes(vec![0, 1], "a/b"));
     }
 
-    #[test]
-    fn a_wrong_line_says_what_is_wrong_with_it() {
-        let code = |text: &str| form(None).line(1, text.as_bytes().to_vec()).request.unwrap_err();
-        assert_eq!(code("{").code, Code::MalformedJson);
-        assert_eq!(code(r#"{"kind": "a", "colour": 1}"#).field.as_deref(), Some("colour"));
-        assert_eq!(code(r#"{"kind": "a", "priority": 101}"#).field.as_deref(), Some("priority"));
-        assert_eq!(code("[]").code, Code::InvalidRequest);
+    #[tokio::test]
+    async fn a_wrong_line_says_what_is_wrong_with_it() {
+        let problem = |text: &str| form(None).request(1, text.as_bytes()).unwrap_err();
+        assert_eq!(problem("{").code, Code::MalformedJson);
+        assert_eq!(problem(r#"{"kind": "a", "colour": 1}"#).field.as_deref(), Some("colour"));
+        assert_eq!(problem(r#"{"kind": "a", "priority": 101}"#).field.as_deref(), Some("priority"));
+        assert_eq!(problem("[]").code, Code::InvalidRequest);
         let long = "x".repeat(LINE_BYTES + 10) + "\n1\n";
-        let read = batches(&long, &form(Some("k")));
-        let lines: Vec<&Line> = read.iter().flat_map(|batch| &batch.lines).collect();
-        assert_eq!(lines[0].request.as_ref().unwrap_err().code, Code::BodyTooLarge);
-        assert!(lines[1].request.is_ok() && lines[1].number == 2);
+        let read = lines(&long, form(Some("k"))).await;
+        assert_eq!(read[0].request.as_ref().unwrap_err().code, Code::BodyTooLarge);
+        assert!(read[1].request.is_ok() && read[1].number == 2);
     }
 }

@@ -13,10 +13,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use stint::api::{Class, Problem, SubmitReply, SubmitRequest};
 use stint::{Client, Error};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::Args;
-use super::lines::{self, Batch, Line};
+use super::lines::{self, Batches, Line};
 use super::tally::{Fate, Tally};
 use crate::exit::Failed;
 use crate::output;
@@ -31,8 +31,6 @@ const NAMED_MAX: u64 = 100;
 /// A batch, after it was sent.
 struct Sent {
     lines: Vec<(Line, Verdict)>,
-    last: u64,
-    offset: u64,
     /// Why nothing more should be sent.
     failed: Option<Error>,
 }
@@ -64,13 +62,15 @@ pub(super) fn run(args: Args) -> Result<()> {
         fields: args.fields,
         key_prefix: args.key_prefix,
         range: args.from_line..=args.to_line.unwrap_or(u64::MAX),
-        batch: usize::try_from(args.batch)?,
     };
     let in_flight = usize::try_from(args.in_flight)?;
-    let (sender, batches) = mpsc::channel(2);
-    std::thread::spawn(move || lines::read(source, &form, &sender));
-    let mut report =
-        Report { bar: bar(length), rejects, as_json: args.connection.json, tally: Tally::default() };
+    let batches = Batches::read(source, form, usize::try_from(args.batch)?);
+    let mut report = Report {
+        bar: bar(length),
+        rejects,
+        as_json: args.connection.json,
+        tally: Tally::from(args.from_line),
+    };
     let began = Instant::now();
     let ended = args.connection.run(|client| {
         let report = &mut report;
@@ -78,12 +78,10 @@ pub(super) fn run(args: Args) -> Result<()> {
     });
     report.bar.finish_and_clear();
     let tally = report.tally;
-    if let Err(error) = ended {
-        if error.downcast_ref::<Failed>().is_some_and(|failed| matches!(failed, Failed::OutputClosed)) {
-            // The end itself is quiet then, but this must be known.
-            eprintln!("stint: {}", tally.how_to_go_on());
-        }
-        return Err(error.context(tally.how_to_go_on()));
+    if ended.is_err() {
+        // However it ended, also where the end itself is quiet: this must be known.
+        eprintln!("stint: {}", tally.how_to_go_on());
+        return ended;
     }
     let seconds = began.elapsed().as_secs_f64();
     let rate = tally.accepted as f64 / seconds.max(0.001);
@@ -94,12 +92,7 @@ pub(super) fn run(args: Args) -> Result<()> {
     }
 }
 
-async fn submit(
-    client: Client,
-    mut batches: mpsc::Receiver<std::io::Result<Batch>>,
-    in_flight: usize,
-    report: &mut Report,
-) -> Result<()> {
+async fn submit(client: Client, mut batches: Batches, in_flight: usize, report: &mut Report) -> Result<()> {
     let mut interrupts = Interrupts::listen()?;
     let (stop, stopped) = watch::channel(false);
     let mut under_way = FuturesOrdered::new();
@@ -123,7 +116,7 @@ async fn submit(
                     stop.send_replace(true);
                 }
             }
-            batch = batches.recv(), if failed.is_none() && !is_exhausted && under_way.len() < in_flight => match batch {
+            batch = batches.next(), if failed.is_none() && !is_exhausted && under_way.len() < in_flight => match batch {
                 Some(Ok(batch)) => under_way.push_back(send(client.clone(), batch, stopped.clone(), report.bar.clone())),
                 Some(Err(error)) => failed = Some(anyhow::Error::new(error).context("the file can't be read any further")),
                 None => is_exhausted = true,
@@ -135,17 +128,20 @@ async fn submit(
 
 /// Sends a batch until each of its lines has a fate. What can't be taken yet (a full lane, a server with too much
 /// to do) is sent again until it is taken or `stopped`.
-async fn send(client: Client, batch: Batch, mut stopped: watch::Receiver<bool>, bar: ProgressBar) -> Sent {
-    let Batch { lines, last, offset } = batch;
+async fn send(
+    client: Client,
+    lines: Vec<Line>,
+    mut stopped: watch::Receiver<bool>,
+    bar: ProgressBar,
+) -> Sent {
     let mut verdicts: Vec<Verdict> = Vec::with_capacity(lines.len());
     let mut open: Vec<(usize, SubmitRequest)> = Vec::with_capacity(lines.len());
     for (index, line) in lines.iter().enumerate() {
-        match &line.request {
-            Ok(request) => open.push((index, request.clone())),
-            Err(_) => {}
-        }
         verdicts.push(match &line.request {
-            Ok(_) => Verdict::Open,
+            Ok(request) => {
+                open.push((index, request.clone()));
+                Verdict::Open
+            }
             Err(problem) => Verdict::Refused(problem.clone()),
         });
     }
@@ -154,8 +150,8 @@ async fn send(client: Client, batch: Batch, mut stopped: watch::Receiver<bool>, 
             *slot = verdict;
         }
     };
-    let mut failed = None;
-    let mut wait = WAITS.0;
+    let first = lines.first().map_or(0, |line| line.number);
+    let (mut failed, mut wait, mut has_waited) = (None, WAITS.0, false);
     while !open.is_empty() {
         let busy = match client.submit_batch(open.iter().map(|(_, request)| request.clone().into())).await {
             Ok(results) => {
@@ -199,11 +195,15 @@ async fn send(client: Client, batch: Batch, mut stopped: watch::Receiver<bool>, 
             break;
         }
         bar.set_message(format!("waiting: {}", problem.code));
+        if !has_waited {
+            has_waited = true;
+            bar.suspend(|| eprintln!("stint: waiting from line {first} on: {problem}"));
+        }
         let asked = problem.retry_after_ms.map_or(wait, Duration::from_millis);
         wait = (wait * 2).min(WAITS.1);
         let _ = tokio::time::timeout(asked.min(WAITS.1), stopped.wait_for(|stopped| *stopped)).await;
     }
-    Sent { lines: lines.into_iter().zip(verdicts).collect(), last, offset, failed }
+    Sent { lines: lines.into_iter().zip(verdicts).collect(), failed }
 }
 
 /// The submission of a batch that a problem is about, and the problem as if that had been alone.
@@ -238,9 +238,8 @@ impl Report {
                 Verdict::Unknown => Fate::Unknown,
             };
             self.tally.note(line.number, fate);
+            self.bar.set_position(line.offset);
         }
-        self.tally.tried(sent.last);
-        self.bar.set_position(sent.offset);
         self.bar.set_message(format!("{} lines", self.tally.ended()));
         output::bytes(&printed)?;
         sent.failed.map_or(Ok(()), |error| Err(error.into()))

@@ -40,10 +40,16 @@ struct Ranges {
 }
 
 impl Tally {
+    /// Nothing has been done, and this line is the first.
+    pub(super) fn from(line: u64) -> Self {
+        Self { last_tried: line - 1, ..Self::default() }
+    }
+
     /// Notes a line's fate. Lines come in their order.
     pub(super) fn note(&mut self, line: u64, fate: Fate) {
         self.open.note(line, fate == Fate::Open);
         self.unknown.note(line, fate == Fate::Unknown);
+        self.last_tried = line;
         match fate {
             Fate::Accepted { existed } => {
                 self.accepted += 1;
@@ -52,11 +58,6 @@ impl Tally {
             Fate::Refused => self.refused += 1,
             Fate::Open | Fate::Unknown => {}
         }
-    }
-
-    /// Everything up to this line was tried.
-    pub(super) fn tried(&mut self, line: u64) {
-        self.last_tried = line;
     }
 
     /// Lines that have come to an end, one way or the other.
@@ -122,34 +123,33 @@ mod tests {
 
     const TAKEN: Fate = Fate::Accepted { existed: false };
 
-    fn tally(fates: &[(u64, Fate)], last: u64) -> String {
+    fn tally(fates: &[(u64, Fate)]) -> String {
         let mut tally = Tally::default();
         for (line, fate) in fates {
             tally.note(*line, *fate);
         }
-        tally.tried(last);
         tally.how_to_go_on()
     }
 
     #[test]
     fn after_whole_batches_the_next_line_is_the_one_to_go_on_with() {
-        let said = tally(&[(1, TAKEN), (3, TAKEN), (4, Fate::Refused)], 6);
+        let said = tally(&[(1, TAKEN), (3, TAKEN), (4, Fate::Refused)]);
         assert_eq!(
             said,
-            "2 lines were accepted, 1 refused.\n  Go on with the same command and --from-line 7"
+            "2 lines were accepted, 1 refused.\n  Go on with the same command and --from-line 5"
         );
     }
 
     #[test]
     fn lines_left_at_the_end_are_gone_on_with_and_those_in_between_are_named() {
-        let said = tally(&[(1, TAKEN), (2, Fate::Open), (3, TAKEN), (4, Fate::Open), (6, Fate::Open)], 6);
+        let said = tally(&[(1, TAKEN), (2, Fate::Open), (3, TAKEN), (4, Fate::Open), (6, Fate::Open)]);
         assert!(said.contains("Lines 2 to 2 were not: use --from-line 2 --to-line 2"), "{said}");
         assert!(said.ends_with("--from-line 4"), "{said}");
     }
 
     #[test]
     fn lines_without_an_answer_are_never_part_of_the_rest() {
-        let said = tally(&[(1, TAKEN), (2, Fate::Unknown), (3, Fate::Unknown), (4, Fate::Open)], 4);
+        let said = tally(&[(1, TAKEN), (2, Fate::Unknown), (3, Fate::Unknown), (4, Fate::Open)]);
         assert!(said.contains("Lines 2 to 3 have no answer"), "{said}");
         assert!(said.ends_with("--from-line 4"), "{said}");
     }

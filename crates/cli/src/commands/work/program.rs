@@ -189,6 +189,7 @@ impl Program {
 impl Log {
     /// One line.
     pub(super) fn line(&self, line: &str) {
+        self.context.log(line);
         if !self.is_quiet {
             eprintln!("{} {line}", self.context.execution_id());
         }
