@@ -13,6 +13,7 @@
 
 mod action;
 mod batch;
+mod bulk;
 mod check;
 mod code;
 mod decode;
@@ -46,6 +47,7 @@ mod worker;
 
 pub use action::{ActionReply, ActionRequest, CancelRequest, PriorityRequest, ReplayRequest};
 pub use batch::{BatchReply, BatchRequest, BatchResult};
+pub use bulk::{BulkAction, BulkError, BulkJob, BulkReply, BulkRequest, BulkState, BulksReply};
 pub use check::check_namespace;
 pub use code::{Class, Code};
 pub use decode::decode;

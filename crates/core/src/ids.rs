@@ -108,6 +108,47 @@ impl RequestId {
     }
 }
 
+/// An action on many executions: 128 bits, of which the seventh byte is its partition.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BulkId(pub [u8; 16]);
+
+impl BulkId {
+    /// The id that follows from a text alone, so that a repeated request names the same job.
+    pub fn derived(source: &[u8]) -> Self {
+        let mut bytes = xxh3_128(source).to_be_bytes();
+        bytes[6] %= PARTITIONS;
+        Self(bytes)
+    }
+
+    /// Where it lives.
+    pub fn partition(self) -> PartitionId {
+        PartitionId(self.0[6])
+    }
+}
+
+impl fmt::Display for BulkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bk_{}", base32().encode(&self.0))
+    }
+}
+
+impl fmt::Debug for BulkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for BulkId {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let malformed =
+            Malformed { expected: "the id of a bulk job: `bk_` and 26 characters of 0-9 and a-z" };
+        let id = decode(text, "bk_").and_then(|b| b.try_into().ok()).map(Self).ok_or(malformed)?;
+        if id.partition().0 < PARTITIONS { Ok(id) } else { Err(malformed) }
+    }
+}
+
 /// What a worker holds: which execution, which of its leases, and the proof. Its text form is opaque to clients.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct LeaseRef {
@@ -186,6 +227,16 @@ mod tests {
             assert!(wrong.parse::<ExecutionId>().is_err(), "{wrong}");
             assert!(wrong.parse::<LeaseRef>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_job_is_at_home_in_a_partition() {
+        for n in 0..200_u8 {
+            let id = BulkId::derived(&[n]);
+            assert_eq!(id.to_string().parse(), Ok(id));
+            assert!(id.partition().0 < PARTITIONS);
+        }
+        assert!("bk_zzzzzzzzzzzzzzzzzzzzzzzzzz".parse::<BulkId>().is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | live | `x` id | an open [`Execution`](crate::model::Execution) |
 //! | live | `l` namespace 0 lane | this partition's copy of a lane's settings |
 //! | live | `h` namespace 0 lane | a lane's settings at their home |
+//! | live | `b` job | an action on many executions: a [`BulkJob`](crate::model::BulkJob) |
 //! | live | `o` peer, sequence | a message on its way to another partition |
 //! | live | `s` peer | where the chain to a peer stands |
 //! | live | `r` peer | where the chain from a peer stands |
@@ -25,7 +26,7 @@
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::ids::{ExecutionId, PartitionId};
+use crate::ids::{BulkId, ExecutionId, PartitionId};
 
 /// Which of a store's tables a key belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -103,6 +104,10 @@ pub fn lane_home(namespace: &str, lane: &str) -> Key {
 pub(crate) fn lane_name(kind: u8, key: &[u8]) -> Option<(&str, &str)> {
     let (first, name) = key.split_first()?;
     if *first == kind { std::str::from_utf8(name).ok()?.split_once('\0') } else { None }
+}
+/// An action on many executions.
+pub fn bulk(id: BulkId) -> Key {
+    key(Table::Live, b'b', &[&id.0])
 }
 /// A message to `peer`.
 pub fn outgoing(peer: PartitionId, sequence: u64) -> Key {

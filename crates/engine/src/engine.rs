@@ -10,11 +10,13 @@
 //! | `engine/events.rs` | what happens to an execution, as it happens |
 //! | `engine/journal.rs` | its steps and its log |
 //! | `engine/find.rs` | lists and counts |
+//! | `engine/bulk.rs` | actions on many executions |
 //! | `engine/lanes.rs` | lanes |
 //! | `engine/workers.rs` | workers |
 
 mod act;
 mod bridge;
+mod bulk;
 mod claims;
 mod events;
 mod find;
@@ -44,6 +46,7 @@ use crate::hub::Hub;
 use crate::workers::Workers;
 use crate::{EngineConfig, Node, NodeStats, OpenError, Waiters};
 use bridge::Bridge;
+use bulk::BulksUnderWay;
 use claims::KeyedClaims;
 
 pub use events::EventStream;
@@ -64,6 +67,8 @@ pub(crate) struct Inner {
     name: String,
     open: OpenPartitions,
     claims: KeyedClaims,
+    /// Actions on many executions that this node works on.
+    bulks: BulksUnderWay,
     /// One backup at a time.
     backups: Arc<Semaphore>,
     draining: watch::Sender<bool>,
@@ -78,7 +83,7 @@ impl Engine {
         let node = Node::open(store, config, hub.clone(), waiters.clone()).await?;
         hub.connect(Box::new(Bridge(node.weak())));
         let seed = (node.random() >> 64) as u64;
-        Ok(Self(Arc::new(Inner {
+        let engine = Self(Arc::new(Inner {
             node,
             hub,
             waiters,
@@ -88,10 +93,13 @@ impl Engine {
             name,
             open: OpenPartitions::new(seed),
             claims: KeyedClaims::new(),
+            bulks: BulksUnderWay::default(),
             backups: Arc::new(Semaphore::new(1)),
             draining: watch::Sender::new(false),
             drained: AtomicBool::new(false),
-        })))
+        }));
+        bulk::resume_all(&engine.0);
+        Ok(engine)
     }
 
     /// All a worker says and hears, in one call. Answered as soon as there is anything to say.

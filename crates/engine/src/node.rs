@@ -244,6 +244,11 @@ impl Node {
         *self.shared.open.borrow()
     }
 
+    /// How many partitions are served; closed when the node ends.
+    pub(crate) fn opening(&self) -> watch::Receiver<u32> {
+        self.shared.open.subscribe()
+    }
+
     /// Resolves when every partition is served.
     pub async fn opened(&self) {
         // The sender lives as long as this handle.

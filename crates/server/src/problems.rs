@@ -28,6 +28,8 @@ problems! {
     Submits: PayloadTooLarge IdempotencyConflict LaneFull TooManyGroups LaneDraining NotAvailable DiskFull;
     /// Acts on an execution.
     Acts: ExecutionFinished ExecutionNotFinished WrongState LaneDraining IdempotencyConflict DiskFull;
+    /// Begins an action on many executions.
+    Bulk: DiskFull;
     /// Takes leases.
     Claims: PayloadTooLarge DiskFull;
     /// Speaks for an attempt.

@@ -1,6 +1,7 @@
 //! Commands: one file each, of one shape: input, guard, change, outcome.
 
 mod act;
+mod bulk;
 mod cancel;
 mod claim;
 mod complete;
@@ -18,10 +19,12 @@ mod replay;
 mod show;
 mod step;
 mod submit;
+mod tag;
 mod trim;
 mod why;
 
 pub use act::{Act, Action};
+pub use bulk::{Bulk, BulkChange};
 pub use cancel::Cancel;
 pub use claim::{Claim, ClaimFilter, Grant, UnlistedLeases};
 pub use complete::Complete;
@@ -37,13 +40,14 @@ pub use replay::Replay;
 pub use show::{Show, Shown};
 pub use step::{BeginStep, RecordStep};
 pub use submit::{GROUPS_MAX, Submission, Submit, Submitted};
+pub use tag::{TAGS_MAX, Tag};
 pub use trim::{Trim, TrimKey};
 pub(crate) use why::state_of;
 pub use why::{AHEAD_MAX, Reason, Why, WhyAnswer};
 
-use crate::ids::ExecutionId;
+use crate::ids::{BulkId, ExecutionId};
 use crate::key::Key;
-use crate::model::{Execution, LaneSettings, State, StepOutcome};
+use crate::model::{BulkJob, Execution, LaneSettings, State, StepOutcome};
 use crate::partition::Partition;
 use crate::txn::{Inputs, Txn};
 use context::Context;
@@ -77,6 +81,10 @@ pub enum Command {
     Replay(Replay),
     /// Pause, resume, revoke, or change priority.
     Act(Act),
+    /// Add tags.
+    Tag(Tag),
+    /// Start, advance or stop an action on many executions.
+    Bulk(Bulk),
     /// Do what the clock says is due for one execution.
     Fire(Fire),
     /// Change a lane's settings, at their home.
@@ -119,6 +127,7 @@ impl Command {
             Self::RecordStep(c) => c.cold_keys(),
             Self::Cancel(c) => c.cold_keys(partition),
             Self::Act(c) => c.cold_keys(partition),
+            Self::Tag(c) => c.cold_keys(partition),
             Self::TrimKey(c) => c.cold_keys(),
             Self::Replay(c) => c.cold_keys(),
             Self::Trim(c) => c.cold_keys(),
@@ -155,6 +164,8 @@ pub enum Outcome {
     Why(Box<WhyAnswer>),
     /// The lane's settings now.
     Lane(Box<LaneSettings>),
+    /// A job as it stands.
+    Bulk(Box<BulkJob>),
     /// How a delivery ended.
     Delivered(DeliverAnswer),
     /// Done, nothing to say.
@@ -207,6 +218,21 @@ pub enum Refusal {
     TooManyGroups {
         /// The lane.
         lane: String,
+        /// The limit.
+        max: usize,
+    },
+    /// It would have too many tags.
+    #[error("an execution has at most {max} tags")]
+    TooManyTags {
+        /// The limit.
+        max: usize,
+    },
+    /// No such job, or another namespace's.
+    #[error("no bulk job {0}")]
+    BulkNotFound(BulkId),
+    /// Too many jobs run.
+    #[error("{max} bulk jobs are running here already")]
+    TooManyBulks {
         /// The limit.
         max: usize,
     },
@@ -267,6 +293,8 @@ pub fn execute(
         Command::Cancel(c) => c.run(&mut context),
         Command::Replay(c) => c.run(&mut context),
         Command::Act(c) => c.run(&mut context),
+        Command::Tag(c) => c.run(&mut context),
+        Command::Bulk(c) => c.run(&mut context),
         Command::Fire(c) => c.run(&mut context),
         Command::SetLane(c) => c.run(&mut context),
         Command::Deliver(c) => c.run(&mut context),

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use minicbor::{Decode, Encode};
+
 use super::Summary;
 use crate::Millis;
 use crate::model::State;
@@ -26,16 +28,33 @@ pub struct Filter {
     pub since: Option<Millis>,
     /// Before this instant, likewise.
     pub until: Option<Millis>,
+    /// Only open ones, or only those that have ended.
+    pub only: Option<Only>,
+}
+
+/// A half of all executions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Only {
+    /// Those that have not ended.
+    #[n(0)]
+    Open,
+    /// Those that have.
+    #[n(1)]
+    Ended,
 }
 
 /// A state as lists name it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub enum StateFilter {
     /// This one. `Ready` is only what nothing holds back.
-    Is(State),
+    #[n(0)]
+    Is(#[n(0)] State),
     /// Ready, but held back by a pause of its own or of its lane.
+    #[n(1)]
     Blocked,
     /// A state that nothing can be in by the rules of this level.
+    #[n(2)]
     Never,
 }
 
@@ -51,6 +70,7 @@ impl Filter {
             error_type: None,
             since: None,
             until: None,
+            only: None,
         }
     }
 
@@ -59,7 +79,9 @@ impl Filter {
         let group = &summary.group;
         let tag = |wanted: &(String, String)| summary.tags.contains(wanted);
         let error = summary.error.as_ref().map(|error| error.error_type.as_str());
+        let half = if summary.ended_at.is_some() { Only::Ended } else { Only::Open };
         group.namespace == self.namespace
+            && self.only.is_none_or(|only| only == half)
             && self.state.is_none_or(|wanted| wanted.holds(summary.state, summary.blocked_by.is_some()))
             && self.lane.as_ref().is_none_or(|lane| *lane == group.lane)
             && self.kind.as_ref().is_none_or(|kind| *kind == group.kind)
@@ -80,11 +102,14 @@ impl Filter {
             Some(StateFilter::Is(state)) => !state.is_end(),
             Some(StateFilter::Never) => false,
         };
-        state && self.error_type.is_none()
+        state && self.error_type.is_none() && self.only != Some(Only::Ended)
     }
 
     /// Whether an ended execution can match.
     pub fn wants_ended(&self) -> bool {
+        if self.only == Some(Only::Open) {
+            return false;
+        }
         match self.state {
             None => true,
             Some(StateFilter::Is(state)) => state.is_end(),

@@ -7,7 +7,7 @@ mod filter;
 mod mark;
 mod summary;
 
-pub use filter::{Filter, StateFilter};
+pub use filter::{Filter, Only, StateFilter};
 pub use mark::{Mark, Marked};
 pub use summary::Summary;
 

@@ -1,6 +1,7 @@
 //! What things are: executions and what they consist of, lanes, steps, messages between partitions.
 
 mod attempt;
+mod bulk;
 mod chain;
 mod execution;
 mod group;
@@ -17,6 +18,7 @@ mod spec;
 mod step;
 
 pub use attempt::{Attempt, AttemptOutcome, ErrorInfo};
+pub use bulk::{BULK_ERRORS_MAX, BULK_JOBS_MAX, BulkAction, BulkError, BulkJob, BulkState, BulkTally};
 pub use chain::{ChainFrom, ChainTo, Link, Message};
 pub use execution::{
     End, Execution, Fair, HISTORY_MAX, LastWord, Lease, MOVES, Move, Progress, State, Stop, StopReason,

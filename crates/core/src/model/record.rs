@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
 
+use super::bulk::BulkJob;
 use super::chain::{ChainFrom, ChainTo, Link};
 use super::execution::{End, Execution, Fair, LastWord, Lease, Progress, State, Stop, Worker};
 use super::group::{Group, Requirement};
@@ -25,6 +26,8 @@ pub enum Record {
     Lane(Box<LaneSettings>),
     /// A lane's settings at their home.
     LaneHome(Box<LaneHome>),
+    /// An action on many executions.
+    Bulk(Box<BulkJob>),
     /// A message under way.
     Link(Box<Link>),
     /// The sender's end of a chain.
@@ -59,6 +62,7 @@ impl Record {
             }
             Some((b'l', _)) => minicbor::decode(value).map(|r| Self::Lane(Box::new(r))).map_err(text),
             Some((b'h', _)) => minicbor::decode(value).map(|r| Self::LaneHome(Box::new(r))).map_err(text),
+            Some((b'b', _)) => minicbor::decode(value).map(|r| Self::Bulk(Box::new(r))).map_err(text),
             Some((b'o', _)) => minicbor::decode(value).map(|r| Self::Link(Box::new(r))).map_err(text),
             Some((b's', _)) => minicbor::decode(value).map(Self::ChainTo).map_err(text),
             Some((b'r', _)) => minicbor::decode(value).map(Self::ChainFrom).map_err(text),
@@ -72,6 +76,7 @@ impl Record {
             Self::Execution(execution) => encode_execution(execution),
             Self::Lane(settings) => to_vec(settings),
             Self::LaneHome(home) => to_vec(home),
+            Self::Bulk(job) => to_vec(job),
             Self::Link(link) => to_vec(link),
             Self::ChainTo(chain) => to_vec(chain),
             Self::ChainFrom(chain) => to_vec(chain),

@@ -20,9 +20,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::Millis;
-use crate::ids::{ExecutionId, LeaseToken, PartitionId};
+use crate::ids::{BulkId, ExecutionId, LeaseToken, PartitionId};
 use crate::key::{self, Key, Table};
-use crate::model::{Execution, Group, LaneSettings, Policy, Record};
+use crate::model::{BulkJob, Execution, Group, LaneSettings, Policy, Record};
 pub use counts::LaneCounts;
 use lanes::Lanes;
 use policies::Policies;
@@ -284,6 +284,22 @@ impl Partition {
             Record::LaneHome(home) => {
                 key::lane_name(b'h', key).map(|(namespace, lane)| (namespace, lane, &home.settings))
             }
+            _ => None,
+        })
+    }
+
+    /// An action on many executions.
+    pub fn bulk(&self, namespace: &str, id: BulkId) -> Option<&BulkJob> {
+        match self.others.get(&key::bulk(id).bytes) {
+            Some(Record::Bulk(job)) => Some(&**job).filter(|job| *job.filter.namespace == *namespace),
+            _ => None,
+        }
+    }
+
+    /// All of them.
+    pub fn bulks(&self) -> impl Iterator<Item = &BulkJob> {
+        self.others(b'b').filter_map(|(_, record)| match record {
+            Record::Bulk(job) => Some(&**job),
             _ => None,
         })
     }

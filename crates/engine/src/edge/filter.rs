@@ -15,6 +15,7 @@ pub(crate) fn wanted(namespace: &str, filter: ExecutionFilter) -> Filter {
         error_type: filter.error_type,
         since: filter.since.map(|at| at.millis()),
         until: filter.until.map(|at| at.millis()),
+        only: None,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Requests of the API as commands, and outcomes as replies. Nothing here waits or decides.
 
-pub(crate) mod happened;
+pub(crate) mod bulk;
 pub(crate) mod filter;
+pub(crate) mod happened;
 pub(crate) mod lease;
 pub(crate) mod page;
 pub(crate) mod payload;

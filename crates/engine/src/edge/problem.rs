@@ -64,7 +64,7 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
     let detail = refusal.to_string();
     let of = |code| Problem::new(code, detail.clone());
     match refusal {
-        Refusal::NotFound(_) => of(Code::NotFound),
+        Refusal::NotFound(_) | Refusal::BulkNotFound(_) => of(Code::NotFound),
         Refusal::LeaseLost => of(Code::LeaseLost),
         Refusal::AlreadyCompleted => of(Code::AlreadyCompleted),
         Refusal::Finished(_) => of(Code::ExecutionFinished),
@@ -73,9 +73,11 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::IdempotencyConflict { .. } => of(Code::IdempotencyConflict).at("idempotency_key"),
         Refusal::LaneFull { .. } => of(Code::LaneFull).retry_after_ms(FULL_RETRY_MS),
         Refusal::LaneDraining { .. } => of(Code::LaneDraining),
-        Refusal::TooManyGroups { .. } => of(Code::LaneFull)
-            .remedy("Spread kinds and requirements over several lanes.")
-            .retry_after_ms(FULL_RETRY_MS),
+        Refusal::TooManyGroups { .. } => of(Code::TooManyGroups).retry_after_ms(FULL_RETRY_MS),
+        Refusal::TooManyTags { .. } => of(Code::InvalidField).at("tags"),
+        Refusal::TooManyBulks { .. } => {
+            of(Code::Overloaded).remedy("Wait until one of them is done.").retry_after_ms(FULL_RETRY_MS)
+        }
         Refusal::LogFull { .. } => of(Code::LogFull).at("lines"),
         Refusal::StepNotStarted { .. } => of(Code::StepNotStarted),
         Refusal::StepAlreadyRecorded { .. } => of(Code::StepAlreadyRecorded),

@@ -117,7 +117,11 @@ impl Inner {
     }
 
     /// All steps of an ended execution.
-    async fn journal(&self, namespace: &str, id: ExecutionId) -> Result<Vec<(String, StepRecord)>, Problem> {
+    pub(super) async fn journal(
+        &self,
+        namespace: &str,
+        id: ExecutionId,
+    ) -> Result<Vec<(String, StepRecord)>, Problem> {
         // Its answer leaves when all that it saw is committed, so the range sees all of the journal.
         let shown = self.show(Some(namespace), id, false).await?;
         if !shown.execution.state().is_end() {

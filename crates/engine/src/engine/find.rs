@@ -7,7 +7,10 @@ use stint_api::{
     Code, CountReply, CountRequest, DEFAULT_NAMESPACE, LIST_DEFAULT, ListReply, ListRequest, Problem,
 };
 
+use stint_core::find::Filter;
+
 use super::Engine;
+use crate::Node;
 use crate::edge::problem::problem;
 use crate::edge::{filter, view};
 use crate::find::{self, Cursor};
@@ -36,9 +39,14 @@ impl Engine {
         request.validate()?;
         let namespace = request.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
         let filter = Arc::new(filter::wanted(namespace, request.filter));
-        let (count, at_least) = in_time(find::count(&self.0.node, &filter)).await?;
+        let (count, at_least) = count(&self.0.node, &filter).await?;
         Ok(CountReply { count, at_least })
     }
+}
+
+/// How many executions a filter wants, and whether there may be more.
+pub(super) async fn count(node: &Node, filter: &Arc<Filter>) -> Result<(u64, bool), Problem> {
+    in_time(find::count(node, filter)).await
 }
 
 async fn in_time<T>(finding: impl Future<Output = Result<T, crate::CallError>>) -> Result<T, Problem> {

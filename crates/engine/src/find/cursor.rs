@@ -83,7 +83,7 @@ fn another_filter() -> Problem {
 
 /// Tells filters apart.
 fn hash(filter: &Filter) -> u64 {
-    let Filter { namespace, state, lane, kind, tags, error_type, since, until } = filter;
+    let Filter { namespace, state, lane, kind, tags, error_type, since, until, only } = filter;
     let state = match state {
         None => "",
         Some(StateFilter::Is(state)) => state.name(),
@@ -103,6 +103,7 @@ fn hash(filter: &Filter) -> u64 {
     error_type.iter().for_each(|error| add(4, error.as_bytes()));
     since.iter().for_each(|since| add(5, &since.to_be_bytes()));
     until.iter().for_each(|until| add(6, &until.to_be_bytes()));
+    only.iter().for_each(|only| add(9, &[*only as u8]));
     for (key, value) in tags {
         add(7, key.as_bytes());
         add(8, value.as_bytes());

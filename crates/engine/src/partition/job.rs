@@ -133,6 +133,7 @@ pub(super) fn subject(command: &Command) -> Option<ExecutionId> {
         Command::Cancel(c) => Some(c.id),
         Command::Replay(c) => Some(c.id),
         Command::Act(c) => Some(c.id),
+        Command::Tag(c) => Some(c.id),
         Command::Fire(c) => Some(c.id),
         Command::Trim(c) => Some(c.id),
         Command::Show(c) => Some(c.id),
@@ -142,6 +143,7 @@ pub(super) fn subject(command: &Command) -> Option<ExecutionId> {
         | Command::Claim(_)
         | Command::UnlistedLeases(_)
         | Command::SetLane(_)
+        | Command::Bulk(_)
         | Command::Deliver(_)
         | Command::Acknowledge(_)
         | Command::TrimKey(_) => None,

@@ -316,6 +316,8 @@ fn name(command: &Command) -> &'static str {
         Command::Cancel(_) => "cancel",
         Command::Replay(_) => "replay",
         Command::Act(_) => "act",
+        Command::Tag(_) => "tag",
+        Command::Bulk(_) => "bulk",
         Command::Fire(_) => "fire",
         Command::SetLane(_) => "set_lane",
         Command::Deliver(_) => "deliver",

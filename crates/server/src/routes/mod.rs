@@ -1,5 +1,6 @@
 //! All endpoints there are.
 
+mod bulk;
 mod executions;
 mod health;
 mod lanes;
@@ -65,6 +66,9 @@ fn endpoints() -> OpenApiRouter<App> {
         .routes(routes!(lanes::pause::pause))
         .routes(routes!(lanes::resume::resume))
         .routes(routes!(lanes::drain::drain))
+        .routes(routes!(bulk::begin::begin, bulk::list::list))
+        .routes(routes!(bulk::get::get))
+        .routes(routes!(bulk::stop::stop))
         .routes(routes!(openapi::openapi))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
