@@ -58,6 +58,10 @@ enum Op {
         step: u8,
         output: u8,
     },
+    Log {
+        lease: usize,
+        lines: u8,
+    },
     Cancel {
         id: usize,
         grace: i64,
@@ -126,6 +130,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => lease.clone().prop_map(|lease| Op::Release { lease }),
         2 => (lease.clone(), 0..2u8).prop_map(|(lease, step)| Op::Begin { lease, step }),
         2 => (lease.clone(), 0..2u8, 0..2u8).prop_map(|(lease, step, output)| Op::Record { lease, step, output }),
+        1 => (lease.clone(), 1..4u8).prop_map(|(lease, lines)| Op::Log { lease, lines }),
         2 => (lease.clone(), 0..5_000i64).prop_map(|(id, grace)| Op::Cancel { id, grace }),
         3 => (lease.clone(), action).prop_map(|(id, action)| Op::Act { id, action }),
         2 => lease.prop_map(|id| Op::Replay { id }),
@@ -159,11 +164,14 @@ struct Pair {
     leases: Vec<LeaseRef>,
     /// Results that were acknowledged, by execution and step.
     steps: BTreeMap<(ExecutionId, u8), u8>,
+    /// Lines whose taking was acknowledged.
+    lines: BTreeMap<ExecutionId, u32>,
 }
 
 impl Pair {
     fn new() -> Self {
-        Self { bed: Bed::new(), model: Model::default(), ids: vec![], leases: vec![], steps: BTreeMap::new() }
+        let (ids, leases, steps, lines) = (vec![], vec![], BTreeMap::new(), BTreeMap::new());
+        Self { bed: Bed::new(), model: Model::default(), ids, leases, steps, lines }
     }
 
     fn id(&self, n: usize) -> Option<ExecutionId> {
@@ -257,6 +265,12 @@ impl Pair {
                     assert_eq!(known, *output, "an acknowledged result was replaced");
                 }
             }
+            Op::Log { lease, lines } => {
+                let Some(lease) = self.lease(*lease) else { return };
+                if self.bed.log(lease, some_lines(*lines), None).is_ok() {
+                    *self.lines.entry(lease.execution).or_default() += u32::from(*lines);
+                }
+            }
             Op::Cancel { id, grace } => {
                 let Some(id) = self.id(*id) else { return };
                 assert_eq!(named(self.bed.cancel(id, *grace)), self.model.cancel(id, *grace, now));
@@ -332,6 +346,13 @@ impl Pair {
             assert_eq!(counts, expected, "{:?}", task.state);
             let valid = self.leases.iter().filter(|l| l.execution == task.id && e.leased_as(l).is_some());
             assert_eq!(valid.count(), usize::from(task.state == State::Running), "one lease, one owner");
+            let logged = e.log.as_deref().map_or(0, |log| log.lines);
+            assert_eq!(logged, self.lines.get(&task.id).copied().unwrap_or(0), "lines are kept, each once");
+            let told = self.bed.events.iter().filter(|event| event.execution == Some(task.id));
+            let (last, told) = (e.happened().last().copied(), told.collect::<Vec<_>>());
+            let last = last.map(|last| (last.number, last.kind, last.attempt));
+            let expected = told.last().map(|event| (told.len() as u64, event.kind, event.attempt));
+            assert_eq!(last, expected, "what happened is numbered without gaps");
         }
         assert_eq!(self.bed.partition.next_due(), self.model.next_due().map(|(at, _)| at));
         let waits = |t: &&model::Task| t.lane == "a" && matches!(t.state, State::Ready | State::Scheduled);
@@ -366,6 +387,10 @@ impl Pair {
             assert!(kinds.last().unwrap().is_end());
         }
     }
+}
+
+fn some_lines(count: u8) -> Vec<String> {
+    (0..count).map(|line| format!("line {line}")).collect()
 }
 
 fn lane_name(lane: u8) -> &'static str {
@@ -409,6 +434,9 @@ fn command(pair: &mut Pair, op: &Op) -> Option<Command> {
         Op::Record { lease: n, step, output } => {
             let output = json(&output.to_string());
             Command::RecordStep(RecordStep { lease: lease(n)?, key: step.to_string(), output })
+        }
+        Op::Log { lease: n, lines } => {
+            Command::Log(Log { lease: lease(n)?, lines: some_lines(*lines), request: None })
         }
         Op::Cancel { id: n, grace } => {
             Command::Cancel(Cancel { namespace, id: id(n)?, reason: None, grace_ms: *grace })
