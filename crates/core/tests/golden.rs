@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use bed::{Bed, json, policy, requires};
 use data_encoding::HEXLOWER;
 use stint_core::command::*;
+use stint_core::find::{Filter, Only, StateFilter};
 use stint_core::model::*;
 use stint_core::*;
 
@@ -31,6 +32,7 @@ fn rewritten(name: &str, bytes: &[u8]) -> Vec<u8> {
         "execution" => live(key::execution(id)),
         "lane" => live(key::lane("n", "l")),
         "home" => live(key::lane_home("n", "l")),
+        "bulk" => live(key::bulk(BulkId([7; 16]))),
         "link" => live(key::outgoing(PartitionId(1), 1)),
         "to" => live(key::chain_to(PartitionId(1))),
         "from" => live(key::chain_from(PartitionId(1))),
@@ -170,7 +172,42 @@ fn samples() -> BTreeMap<String, Vec<u8>> {
     keep(&mut samples, "step-attempt", &bed, key::step(long, "fetch"));
     keep(&mut samples, "log_lines", &bed, key::log_lines(long, 0));
     bed.complete(lease, "1").unwrap();
+    for (name, action) in [
+        ("cancel", BulkAction::Cancel { reason: Some("wrong".into()), grace_ms: 5 }),
+        ("replay", BulkAction::Replay { from_step: Some("fetch".into()) }),
+        ("priority", BulkAction::Priority(-7)),
+        ("tag", BulkAction::Tag(vec![("run".into(), "5".into())])),
+    ] {
+        samples.insert(format!("bulk-{name}"), Record::Bulk(Box::new(bulk(action))).encode());
+    }
     samples
+}
+
+/// A job with as much in it as there can be.
+fn bulk(action: BulkAction) -> BulkJob {
+    BulkJob {
+        id: BulkId([7; 16]),
+        action,
+        filter: Filter {
+            namespace: "n".into(),
+            state: Some(StateFilter::Is(State::Failed)),
+            lane: Some("l".into()),
+            kind: Some("k".into()),
+            tags: vec![("team".into(), "a".into())],
+            error_type: Some("Broken".into()),
+            since: Some(1_000),
+            until: Some(2_000),
+            only: Some(Only::Ended),
+        },
+        started_at: 2_000,
+        state: BulkState::Done,
+        ended_at: Some(3_000),
+        matched: 7,
+        at_least: true,
+        cursor: Some("AQ".into()),
+        tally: BulkTally { changed: 4, skipped: 2, failed: 1 },
+        errors: vec![BulkError { execution: [9; 16], code: "not_found".into(), detail: "gone".into() }],
+    }
 }
 
 #[test]
