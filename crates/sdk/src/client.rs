@@ -89,6 +89,20 @@ impl Client {
     }
 
     /// The same client with another deadline for its calls.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), stint::Error> {
+    /// # let stint = stint::Embedded::in_memory().await?;
+    /// # let client = stint.client();
+    /// use std::time::Duration;
+    ///
+    /// let impatient = client.clone().with_deadline(Duration::from_secs(2));
+    /// impatient.ready().await?;
+    /// # stint.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -111,6 +125,22 @@ impl Client {
     }
 
     /// Submits up to 1,000 executions in one request, with a result for each, in order.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), stint::Error> {
+    /// # let stint = stint::Embedded::in_memory().await?;
+    /// # let client = stint.client();
+    /// use stint::Submission;
+    ///
+    /// let submissions = (1..=3).map(|page| Submission::new("crawl").input(&page));
+    /// for submitted in client.submit_batch(submissions).await? {
+    ///     println!("{}", submitted?.id);
+    /// }
+    /// # stint.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn submit_batch(
         &self,
         submissions: impl IntoIterator<Item = Submission>,
@@ -148,6 +178,21 @@ impl Client {
     }
 
     /// What an execution waits for, and when that will change.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), stint::Error> {
+    /// # let stint = stint::Embedded::in_memory().await?;
+    /// # let client = stint.client();
+    /// # use stint::Submission;
+    /// let id = client.submit(Submission::new("mail").requires("gpu")).await?.id;
+    /// for waiting in client.why(&id).await?.waiting_for {
+    ///     println!("{waiting:?}");
+    /// }
+    /// # stint.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn why(&self, id: &str) -> Result<WhyReply, Error> {
         self.get(Request::Why(self.target(id))).await
     }
@@ -159,12 +204,47 @@ impl Client {
     }
 
     /// Runs an execution that has ended again, with its whole journal or without some of it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), stint::Error> {
+    /// # let stint = stint::Embedded::in_memory().await?;
+    /// # let client = stint.client();
+    /// use stint::Submission;
+    /// use stint::api::{CancelRequest, ExecutionState, ReplayRequest};
+    ///
+    /// let id = client.submit(Submission::new("mail")).await?.id;
+    /// client.cancel(&id, CancelRequest::default()).await?;
+    /// let replayed = client.replay(&id, ReplayRequest::default()).await?;
+    /// assert_eq!(replayed.state, ExecutionState::Ready);
+    /// # stint.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn replay(&self, id: &str, mut request: ReplayRequest) -> Result<ActionReply, Error> {
         self.own(&mut request.namespace);
         self.post(Request::Replay(id.to_owned(), request)).await
     }
 
     /// Changes an execution's priority.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), stint::Error> {
+    /// # let stint = stint::Embedded::in_memory().await?;
+    /// # let client = stint.client();
+    /// # use stint::Submission;
+    /// let id = client.submit(Submission::new("mail")).await?.id;
+    /// client.set_priority(&id, 50).await?;
+    /// // It does not start before it is resumed.
+    /// client.pause(&id).await?;
+    /// client.resume(&id).await?;
+    /// // Only what runs has a lease to take away.
+    /// assert!(client.revoke(&id).await.is_err());
+    /// # stint.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn set_priority(&self, id: &str, priority: i32) -> Result<ActionReply, Error> {
         let request = PriorityRequest { priority, namespace: self.named() };
         self.post(Request::SetPriority(id.to_owned(), request)).await
@@ -191,6 +271,20 @@ impl Client {
     }
 
     /// Workers seen lately.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), stint::Error> {
+    /// # let stint = stint::Embedded::in_memory().await?;
+    /// # let client = stint.client();
+    /// for worker in client.workers().await? {
+    ///     println!("{} holds {} leases", worker.id, worker.leases);
+    /// }
+    /// assert_eq!(client.drain_worker("nobody").await.unwrap_err().code(), "not_found");
+    /// # stint.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn workers(&self) -> Result<Vec<WorkerInfo>, Error> {
         let reply: WorkersReply =
             self.get(Request::Workers { namespace: self.namespace.to_string() }).await?;
@@ -211,6 +305,35 @@ impl Client {
     }
 
     /// Asks for leases, without a [`Worker`](crate::Worker): heartbeats and ends are the caller's.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), stint::Error> {
+    /// # let stint = stint::Embedded::in_memory().await?;
+    /// # let client = stint.client();
+    /// use stint::Submission;
+    /// use stint::api::{FailRequest, Failure, HeartbeatRequest, LeaseRequest, Payload, WorkerRef};
+    ///
+    /// for _ in 0..3 {
+    ///     client.submit(Submission::new("mail")).await?;
+    /// }
+    /// let worker = WorkerRef { name: "by-hand".to_owned(), ..WorkerRef::default() };
+    /// let lanes = vec!["default".to_owned()];
+    /// let request = LeaseRequest { worker, lanes, max: 3, wait_ms: 1_000, ..LeaseRequest::default() };
+    /// let leases = client.lease(request).await?.leases;
+    ///
+    /// let lease = &leases[0].lease;
+    /// client.heartbeat(lease, HeartbeatRequest::default()).await?;
+    /// client.begin_step(lease, "send").await?;
+    /// client.record_step(lease, "send", Payload::null()).await?;
+    /// client.log(lease, vec!["sent".to_owned()]).await?;
+    /// client.complete(lease, Payload::null()).await?;
+    /// client.fail(&leases[1].lease, FailRequest::new(Failure::new("refused", "no such address"))).await?;
+    /// client.release(&leases[2].lease).await?;
+    /// # stint.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn lease(&self, mut request: LeaseRequest) -> Result<LeaseReply, Error> {
         self.own(&mut request.namespace);
         self.post(Request::Lease(request)).await

@@ -88,7 +88,23 @@ impl Embedded {
         Client::in_process(self.engine.clone())
     }
 
-    /// The engine itself.
+    /// The engine itself, for a server or tools in the same process.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), stint::Error> {
+    /// let stint = stint::Embedded::in_memory().await?;
+    /// println!("{:?}", stint.engine().stats());
+    /// // A program that embeds the engine ends, as a server would, when its store fails.
+    /// tokio::select! {
+    ///     reason = stint.failed() => panic!("{reason}"),
+    ///     () = work() => {}
+    /// }
+    /// # stint.close().await;
+    /// # Ok(())
+    /// # }
+    /// # async fn work() {}
+    /// ```
     pub fn engine(&self) -> &Engine {
         &self.engine
     }

@@ -158,7 +158,23 @@ impl TestEngine {
         &self.client
     }
 
-    /// The engine itself, for clients of another namespace or what the SDK does not have.
+    /// The engine itself, for clients of another namespace, or a transport of one's own.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use stint::Client;
+    /// use stint::testing::{ClockHold, TestEngine, Working};
+    /// use stint::transport::InProcess;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), stint::Error> {
+    /// let stint = TestEngine::start().await;
+    /// let transport = Arc::new(InProcess::new(stint.engine().clone()));
+    /// let client = Client::builder().transport(transport).namespace("billing").build()?;
+    /// assert_eq!(client.namespace(), "billing");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn engine(&self) -> &Engine {
         &self.engine.0
     }

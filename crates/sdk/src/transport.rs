@@ -1,7 +1,47 @@
 //! How a client or worker reaches an engine: over HTTP, or in the same process.
 //!
 //! Everything the SDK says goes through [`Transport::send`]. A simulation wraps one to lose, repeat and delay
-//! requests and replies, and the code above it is the same.
+//! requests and replies, and the code above it is the same. So may a test:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicBool, Ordering};
+//! use stint::transport::{
+//!     Action, EventStream, InProcess, LaneAction, Page, Reply, Request, SendError, Target, Transport,
+//! };
+//! use stint::{Client, Submission};
+//!
+//! /// Loses every first reply.
+//! #[derive(Debug)]
+//! struct Forgetful(InProcess, AtomicBool);
+//!
+//! impl Transport for Forgetful {
+//!     fn send<'a>(
+//!         &'a self,
+//!         request: &'a Request,
+//!         key: Option<&'a str>,
+//!     ) -> futures_util::future::BoxFuture<'a, Result<Reply, SendError>> {
+//!         Box::pin(async move {
+//!             let reply = self.0.send(request, key).await?;
+//!             match self.1.swap(true, Ordering::Relaxed) {
+//!                 true => Ok(reply),
+//!                 false => Err(SendError::Lost("forgotten".to_owned())),
+//!             }
+//!         })
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), stint::Error> {
+//! # let stint = stint::Embedded::in_memory().await?;
+//! let forgetful = Forgetful(InProcess::new(stint.engine().clone()), AtomicBool::new(false));
+//! let client = Client::builder().transport(Arc::new(forgetful)).build()?;
+//! // It is sent again under the same key, and done once.
+//! assert!(client.submit(Submission::new("mail")).await?.existed);
+//! # stint.close().await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod http;
 mod in_process;

@@ -41,6 +41,37 @@ pub struct Worker {
 }
 
 /// Settings and handlers of a [`Worker`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), stint::Error> {
+/// # let stint = stint::Embedded::in_memory().await?;
+/// # let client = stint.client();
+/// use std::time::Duration;
+/// use stint::api::Payload;
+/// use stint::{Context, Failure, Worker, WorkerBuilder};
+///
+/// let builder: WorkerBuilder = Worker::builder(&client)
+///     .name("crawler-1")
+///     .version("2026-11-23")
+///     .lanes(["crawl", "default"])
+///     .capabilities(["gpu", "region=eu", "mem_gb=64"])
+///     .slots(32)
+///     .drain_timeout(Duration::from_secs(60))
+///     // Input and output are any types that serde can read and write.
+///     .handler("double", async |_: Context, number: u64| Ok::<_, Failure>(number * 2))
+///     // Bytes, or JSON that is passed on as it is.
+///     .raw_handler("echo", async |_, input: Payload| Ok(input))
+///     // All kinds that it has handlers for, unless it is to take fewer.
+///     .kinds(["double"]);
+/// let worker = builder.build()?;
+/// assert_eq!(worker.name(), "crawler-1");
+/// // Until the process is asked to end: `worker.run(stint::shutdown_signal())`.
+/// worker.run(std::future::ready(())).await?;
+/// # stint.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a builder does nothing until it is built"]
 pub struct WorkerBuilder {
     client: Client,

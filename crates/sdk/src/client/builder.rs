@@ -19,7 +19,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// # fn main() -> Result<(), stint::Error> {
 /// // Two servers of the same store: the client stays with one while that works, and goes on with the other when
 /// // it does not, under the same keys, so that nothing is done twice.
-/// let client = Client::builder()
+/// let builder: stint::ClientBuilder = Client::builder();
+/// let client = builder
 ///     .address("http://127.0.0.1:7400")
 ///     .addresses(["http://127.0.0.1:7401"])
 ///     .namespace("billing")

@@ -19,7 +19,7 @@ use crate::Error;
 /// # let stint = Embedded::in_memory().await?;
 /// # let client = stint.client();
 /// client.submit(Submission::new("mail")).await?;
-/// let mut all = client.list(ExecutionFilter::default());
+/// let mut all: stint::Items<_> = client.list(ExecutionFilter::default());
 /// while let Some(execution) = all.next().await {
 ///     println!("{}", execution?.id);
 /// }

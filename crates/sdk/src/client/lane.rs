@@ -7,6 +7,26 @@ use crate::Error;
 use crate::transport::{LaneAction, Request};
 
 /// One lane. See [`Client::lane`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), stint::Error> {
+/// # let stint = stint::Embedded::in_memory().await?;
+/// # let client = stint.client();
+/// use stint::LaneHandle;
+/// use stint::api::LaneSettings;
+///
+/// let mail: LaneHandle = client.lane("mail");
+/// // More than this in the lane is refused.
+/// mail.set(LaneSettings { max_length: Some(10_000), ..LaneSettings::default() }).await?;
+/// mail.pause().await?;
+/// assert!(mail.get().await?.paused);
+/// mail.drain().await?;
+/// mail.resume().await?;
+/// # stint.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct LaneHandle {
     client: Client,

@@ -15,6 +15,29 @@ use crate::transport::Request;
 const WAIT_MS: u64 = 30_000;
 
 /// A question for an execution's end. See [`Client::result`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), stint::Error> {
+/// # let stint = stint::Embedded::in_memory().await?;
+/// # let client = stint.client();
+/// use std::time::Duration;
+/// use stint::api::ExecutionState;
+/// use stint::{Outcome, ResultCall, Submission};
+///
+/// let id = client.submit(Submission::new("mail").input(&7)).await?.id;
+/// let asked: ResultCall<u32> = client.result(&id);
+/// // With zero it only looks.
+/// let outcome: Outcome<u32> = asked.wait(Duration::ZERO).await?;
+/// assert_eq!(outcome.state, ExecutionState::Ready);
+/// assert_eq!(outcome.into_output().unwrap_err().code(), "execution_not_ended");
+/// // As the handler gave it, whatever that is.
+/// let raw = asked.wait_raw(Duration::ZERO).await?;
+/// assert_eq!(raw.output, None);
+/// # stint.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ResultCall<T> {
     client: Client,

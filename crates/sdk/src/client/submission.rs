@@ -11,16 +11,35 @@ use crate::Error;
 /// A piece of work to be run to an end.
 ///
 /// ```
-/// use std::time::Duration;
-/// use stint::Submission;
+/// use std::time::{Duration, SystemTime};
+/// use stint::api::Payload;
+/// use stint::{Retry, Submission};
 ///
-/// let submission = Submission::new("send-mail")
+/// let mail = Submission::new("send-mail")
 ///     .input(&serde_json::json!({"to": "ada@example.org"}))
 ///     .lane("mail")
 ///     .priority(10)
-///     .deadline(Duration::from_secs(3600))
-///     .idempotency_key("welcome-ada");
-/// # let _ = submission;
+///     .tag("customer", "ada")
+///     .idempotency_key("welcome-ada")
+///     .retry(Retry::fixed(5, Duration::from_secs(60)))
+///     .retention(Duration::from_secs(30 * 24 * 3_600));
+///
+/// let training = Submission::new("train")
+///     .input_bytes(vec![1, 2, 3], "application/x-weights")
+///     .requires("gpu")
+///     .requires("mem_gb >= 16")
+///     .prefer("region = eu")
+///     .fairness_key("tenant-4")
+///     .run_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000))
+///     .queue_ttl(Duration::from_secs(24 * 3_600))
+///     .attempt_timeout(Duration::from_secs(3_600))
+///     .deadline(Duration::from_secs(7 * 24 * 3_600))
+///     .lease_ttl(Duration::from_secs(60))
+///     .max_crashes(3)
+///     .traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+///
+/// let later = Submission::new("remind").payload(Payload::null()).delay(Duration::from_secs(3_600));
+/// # let _ = (mail, training, later);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a submission does nothing until it is given to a client"]

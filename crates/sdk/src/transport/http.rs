@@ -28,6 +28,20 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// It stays with a server for as long as that works. A request that did not reach it, or that it can't serve now,
 /// goes to the next one at once; one that got lost on the way is the caller's to send again, under the same key,
 /// and goes to the next one then.
+///
+/// ```
+/// use std::sync::Arc;
+/// use stint::Client;
+/// use stint::transport::HttpTransport;
+///
+/// # fn main() -> Result<(), stint::Error> {
+/// let addresses = ["http://127.0.0.1:7400".to_owned(), "http://127.0.0.1:7401".to_owned()];
+/// let second_first = HttpTransport::new(&addresses)?.starting_at(1);
+/// let client = Client::builder().transport(Arc::new(second_first)).build()?;
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct HttpTransport {
     http: reqwest::Client,

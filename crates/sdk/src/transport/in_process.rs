@@ -34,7 +34,9 @@ impl InProcess {
             Request::Cancel(..) | Request::Replay(..) | Request::SetPriority(..) | Request::Act(..) => {
                 self.act(request, key).await?
             }
-            Request::Executions(request) => Reply::Executions(boxed(engine.executions(request.clone())).await?),
+            Request::Executions(request) => {
+                Reply::Executions(boxed(engine.executions(request.clone())).await?)
+            }
             Request::Count(request) => Reply::Count(boxed(engine.count(request.clone())).await?),
             Request::Events(of) => Reply::Events(boxed(engine.events(&of.namespace, &of.name)).await?),
             Request::Steps(of, page) => {

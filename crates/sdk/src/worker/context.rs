@@ -15,6 +15,62 @@ use super::Failure;
 use super::event::{Event, Events};
 
 /// An attempt, from inside its handler. Cheap to clone.
+///
+/// ```
+/// use std::time::Duration;
+/// use stint::{Context, Failure, Stopping};
+///
+/// async fn handler(ctx: Context, pages: u32) -> Result<u32, Failure> {
+///     ctx.log(format!("attempt {} of {} ({})", ctx.attempt(), ctx.execution_id(), ctx.kind()));
+///     println!("from lane {} of {}, with {:?}", ctx.lane(), ctx.namespace(), ctx.tags());
+///     println!("since {:?}, until {:?}, for {:?}", ctx.submitted_at(), ctx.deadline(), ctx.traceparent());
+///
+///     // What is paid for is journaled, and has a key that is the same in every attempt.
+///     let key = ctx.step_key("charge");
+///     let paid = ctx
+///         .step_or_reconcile("charge", || charge(&key), || find_charge(&key))
+///         .await?;
+///
+///     for page in 0..pages {
+///         if ctx.is_cancelled() {
+///             return Err(Failure::new("stopped", "as asked"));
+///         }
+///         ctx.progress((page * 100 / pages) as u8, format!("page {page}"));
+///         tokio::select! {
+///             stopping = ctx.cancelled() => {
+///                 let Stopping { reason, grace } = stopping;
+///                 return Err(Failure::new("stopped", format!("{reason}, {grace:?} left")));
+///             }
+///             // Awaits something now and then: a handler is stopped at an await, and only there.
+///             () = tokio::time::sleep(Duration::from_millis(1)) => {}
+///         }
+///     }
+///     Ok(paid)
+/// }
+///
+/// async fn charge(key: &str) -> Result<u32, Failure> {
+///     println!("charging under {key}");
+///     Ok(250)
+/// }
+///
+/// /// Asks the provider whether it knows of a charge under this key.
+/// async fn find_charge(_key: &str) -> Result<Option<u32>, Failure> {
+///     Ok(None)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), stint::Error> {
+/// # let stint = stint::Embedded::in_memory().await?;
+/// # let client = stint.client();
+/// # let worker = stint::Worker::builder(&client).handler("pay", handler).build()?;
+/// # tokio::spawn(worker.run(std::future::pending()));
+/// # let id = client.submit(stint::Submission::new("pay").input(&3)).await?.id;
+/// # let paid = client.result::<u32>(id).wait(Duration::from_secs(10)).await?.into_output()?;
+/// # assert_eq!(paid, 250);
+/// # stint.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Context {
     attempt: Arc<Attempt>,

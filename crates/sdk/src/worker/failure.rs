@@ -12,8 +12,8 @@ use serde::Serialize;
 /// use std::time::Duration;
 ///
 /// let busy = Failure::new("rate_limited", "the provider said 429").retry_after(Duration::from_secs(20));
-/// let never = Failure::new("bad_prompt", "no such template").no_retry();
-/// assert_eq!(busy.kind(), "rate_limited");
+/// let never = Failure::new("bad_prompt", "no such template").no_retry().details(["greeting", "farewell"]);
+/// assert_eq!((busy.kind(), busy.message()), ("rate_limited", "the provider said 429"));
 /// # let _ = never;
 /// ```
 #[derive(Clone, PartialEq, Debug)]
