@@ -96,8 +96,12 @@ impl Run {
             let start = Instant::now();
             for command in batch {
                 self.count += 1;
-                let inputs =
-                    Inputs { now: self.now, sequence: self.count, cold: &Nothing, lane_length_elsewhere: 0 };
+                let inputs = Inputs {
+                    now: self.now,
+                    sequence: self.count,
+                    cold: &Nothing,
+                    lane_length_elsewhere: &|_, _| 0,
+                };
                 outcomes.push(execute(&mut self.partition, &mut txn, command, &inputs));
             }
             running += start.elapsed().as_nanos();
@@ -142,7 +146,8 @@ fn main() {
         let mut txn = Txn::default();
         for _ in 0..BATCH {
             let command = run.submit();
-            let inputs = Inputs { now: run.now, sequence: 0, cold: &Nothing, lane_length_elsewhere: 0 };
+            let inputs =
+                Inputs { now: run.now, sequence: 0, cold: &Nothing, lane_length_elsewhere: &|_, _| 0 };
             let _ = execute(&mut run.partition, &mut txn, &command, &inputs);
         }
     }

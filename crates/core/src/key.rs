@@ -19,7 +19,7 @@
 //! | ordered | `l` id, number | lines of an execution's log |
 //! | ordered | `e` end, id | ended executions by time, each with a [`Mark`](crate::find::Mark) |
 //! | ordered | `f` trim time, id | those with a retention of their own |
-//! | ordered | `y` trim time, hash | idempotency keys that outlived their execution |
+//! | ordered | `y` trim time, hash or id | idempotency keys and ids that outlived their execution |
 //! | ordered | `t` hash of namespace and tag, submission, id | executions by tag |
 //! | ordered | `g` version | the log: a batch's events |
 

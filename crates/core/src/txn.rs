@@ -36,8 +36,9 @@ pub struct Inputs<'a> {
     pub sequence: u64,
     /// Cold records read for it.
     pub cold: &'a dyn ColdReads,
-    /// How many executions of the lane wait in other partitions, as far as this node knows.
-    pub lane_length_elsewhere: u64,
+    /// How many executions of a lane (namespace, name) wait in other partitions, as far as this node knows. Only asked
+    /// about lanes that have a maximum.
+    pub lane_length_elsewhere: &'a dyn Fn(&str, &str) -> u64,
 }
 
 /// One change of one key.

@@ -116,9 +116,9 @@ fn samples() -> BTreeMap<String, Vec<u8>> {
     bed.pass(10);
     bed.run(Command::Heartbeat(Heartbeat { lease, progress })).unwrap();
     bed.cancel(full, 5_000).unwrap();
-    keep(&mut samples, "execution-stopping", &bed, key::execution(full));
+    keep(&mut samples, "execution-stopped", &bed, key::execution(full));
     bed.pass(5_000);
-    keep(&mut samples, "archive-cancelled", &bed, key::archive(full));
+    keep(&mut samples, "archive-stopped", &bed, key::archive(full));
     bed.replay(full, None).unwrap();
     keep(&mut samples, "execution-replayed", &bed, key::execution(full));
     let lease = bed.claim_as(claim)[0].lease;

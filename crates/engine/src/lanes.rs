@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use stint_core::{Command, PartitionId};
+use stint_core::PartitionId;
 
 type Lengths = BTreeMap<(Arc<str>, Arc<str>), BTreeMap<PartitionId, u64>>;
 
@@ -31,18 +31,14 @@ impl LaneLengths {
         lengths.retain(|_, lane| !lane.is_empty());
     }
 
-    /// The most that any lane of a submission holds in other partitions.
-    pub(crate) fn elsewhere(&self, partition: PartitionId, command: &Command) -> u64 {
-        let Command::Submit(submit) = command else { return 0 };
+    /// How much of a lane waits in other partitions.
+    pub(crate) fn elsewhere(&self, partition: PartitionId, namespace: &str, lane: &str) -> u64 {
         if !self.any.load(Relaxed) {
             return 0;
         }
         let lengths = self.lengths.lock().unwrap_or_else(PoisonError::into_inner);
-        let length = |lane: &BTreeMap<PartitionId, u64>| -> u64 {
-            lane.iter().filter(|(other, _)| **other != partition).map(|(_, length)| length).sum()
-        };
-        let lanes = submit.items.iter().map(|item| (item.namespace.clone(), item.lane.clone()));
-        let lanes: std::collections::BTreeSet<_> = lanes.collect();
-        lanes.iter().filter_map(|lane| lengths.get(lane)).map(length).max().unwrap_or(0)
+        let lane = lengths.get(&(namespace.into(), lane.into()));
+        let others = lane.into_iter().flatten().filter(|(other, _)| **other != partition);
+        others.map(|(_, length)| length).sum()
     }
 }

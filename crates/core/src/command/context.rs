@@ -7,7 +7,7 @@ use crate::Millis;
 use crate::event::{Event, EventKind};
 use crate::ids::{ExecutionId, LeaseRef};
 use crate::key::{self, Key};
-use crate::model::{ArchiveRecord, Execution, Move, Record};
+use crate::model::{ArchiveRecord, Execution, Group, Move, Record};
 use crate::partition::Partition;
 use crate::txn::{ColdRead, Inputs, Txn};
 
@@ -30,8 +30,8 @@ impl<'a> Context<'a> {
         self.inputs.sequence
     }
 
-    pub(super) fn lane_length_elsewhere(&self) -> u64 {
-        self.inputs.lane_length_elsewhere
+    pub(super) fn lane_length_elsewhere(&self, group: &Group) -> u64 {
+        (self.inputs.lane_length_elsewhere)(&group.namespace, &group.lane)
     }
 
     /// The running execution under this lease, to be changed.

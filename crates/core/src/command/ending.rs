@@ -125,7 +125,8 @@ pub(super) fn close_attempt(
 
 /// The oldest attempt of which there may be a record.
 pub(super) fn oldest_attempt(execution: &Execution) -> u32 {
-    execution.attempt.saturating_sub(ATTEMPTS_MAX).saturating_add(1).max(1)
+    // The last attempt stands in the execution's own record, so that one before the last may be that far back.
+    execution.attempt.saturating_sub(ATTEMPTS_MAX).max(1)
 }
 
 /// After a failed attempt: another one at once, later, or none.
@@ -158,7 +159,6 @@ pub(super) fn fail_attempt(
         execution.due_at = now.saturating_add(wait);
     } else {
         context.step(&mut execution, Move::Again)?;
-        context.enqueue(&mut execution);
     }
     remember(&mut execution, token, body);
     let state = execution.state();

@@ -74,7 +74,10 @@ fn crash(context: &mut Context<'_>, mut execution: Execution) -> Result<(), Refu
 fn ready(context: &mut Context<'_>, mut execution: Execution) -> Result<(), Refusal> {
     context.step(&mut execution, Move::Due)?;
     execution.due_at = 0;
-    context.enqueue(&mut execution);
+    if execution.attempt == 0 {
+        context.enqueue(&mut execution);
+    }
+    // Else it keeps the place of its first attempt: only the pause between two was its own.
     context.put(execution, EventKind::Ready);
     Ok(())
 }

@@ -158,7 +158,7 @@ mod tests {
         bed.pass(1);
         assert_eq!(bed.state(id), State::Expired);
         assert_eq!(bed.show(id).attempts.len(), 2);
-        bed.pass(5_000);
+        bed.pass(crate::model::ID_RETENTION_MS);
         bed.trim(id);
         assert!(bed.store.is_empty(), "{:?}", bed.store.keys());
     }

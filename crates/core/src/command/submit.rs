@@ -152,6 +152,7 @@ impl Submission {
             key: self.key.map(|(hash, _)| hash),
             submitted_at: now,
             key_text: self.key_text.clone(),
+            trimmed: None,
         };
         context.put_cold(key::spec(self.id), spec.encode());
         if let Some(bytes) = apart {
@@ -178,7 +179,7 @@ pub(super) fn admit(context: &Context<'_>, group: &Group) -> Result<(), Refusal>
     }
     if let Some(length) = settings.max_length {
         let here = partition.lane_length(&group.namespace, &group.lane);
-        if here.saturating_add(context.lane_length_elsewhere()) >= length {
+        if here.saturating_add(context.lane_length_elsewhere(group)) >= length {
             return Err(Refusal::LaneFull { lane: lane(), length });
         }
     }
@@ -313,6 +314,27 @@ mod tests {
         bed.read_first.insert(key::spec(id));
         let again = bed.try_submit(derived).unwrap();
         assert_eq!((again.id, again.existed, again.state), (id, true, State::Completed));
+    }
+
+    #[test]
+    fn a_derived_id_is_known_for_an_hour_even_if_nothing_is_retained() {
+        let mut bed = Bed::new();
+        let id = ExecutionId::derived(PartitionId(7), b"session.1.0");
+        let derived = |s: &mut Submission| {
+            (s.id, s.derived) = (id, true);
+            s.policy = policy(|p| p.retention_ms = Some(0));
+        };
+        bed.submit(derived);
+        let lease = bed.lease();
+        bed.complete(lease, "1").unwrap();
+        bed.trim(id);
+        bed.read_first.insert(key::spec(id));
+        let again = bed.try_submit(derived).unwrap();
+        assert_eq!((again.existed, again.trimmed), (true, true), "it is not run twice");
+        bed.pass(crate::model::ID_RETENTION_MS);
+        let at = crate::bed::START + crate::model::ID_RETENTION_MS;
+        bed.run(Command::TrimKey(crate::command::TrimKey { hash: id.0, at })).unwrap();
+        assert!(bed.store.is_empty());
     }
 
     #[test]

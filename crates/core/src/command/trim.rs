@@ -7,7 +7,7 @@ use crate::Millis;
 use crate::event::EventKind;
 use crate::ids::ExecutionId;
 use crate::key::{self, Key, NameHash};
-use crate::model::{IdempotencyRecord, KEY_RETENTION_MS, Spec};
+use crate::model::{ID_RETENTION_MS, IdempotencyRecord, KEY_RETENTION_MS, Spec};
 
 /// Remove an ended execution whose retention is over; nothing, if it is not.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Trim {
     pub id: ExecutionId,
     /// Its journaled steps, read beforehand.
     pub steps: Vec<Key>,
+    /// There are more steps than these: only these go, and the rest with another command.
+    pub more: bool,
 }
 
 impl Trim {
@@ -34,6 +36,12 @@ impl Trim {
         if trim_at > now || context.partition.execution(self.id).is_some() {
             return Ok(Outcome::Done);
         }
+        for step in &self.steps {
+            context.delete_cold(step.clone());
+        }
+        if self.more {
+            return Ok(Outcome::Done);
+        }
         let spec = context.decode::<Spec>(&key::spec(self.id))?.unwrap_or_default();
         for (tag, value) in spec.tags.iter().flatten() {
             let hash = key::tag_hash(&execution.group.namespace, tag, value);
@@ -50,9 +58,6 @@ impl Trim {
         for attempt in oldest_attempt(&execution)..=execution.attempt {
             context.delete_cold(key::attempt(self.id, attempt));
         }
-        for step in &self.steps {
-            context.delete_cold(step.clone());
-        }
         for record in 0..execution.log.as_deref().map_or(0, |log| log.records) {
             context.delete_cold(key::log_lines(self.id, record));
         }
@@ -66,17 +71,24 @@ impl Trim {
             context.delete_cold(key::trim(trim_at, self.id));
         }
         context.delete_cold(key::ended(ended.at, self.id));
-        context.delete_cold(key::spec(self.id));
+        let forget_at = execution.submitted_at.saturating_add(ID_RETENTION_MS);
+        if forget_at > now {
+            let left = Spec { submitted_at: spec.submitted_at, trimmed: Some(true), ..Spec::default() };
+            context.put_cold(key::spec(self.id), left.encode());
+            context.put_cold(key::key_trim(forget_at, self.id.0), Vec::new());
+        } else {
+            context.delete_cold(key::spec(self.id));
+        }
         context.delete_cold(key::archive(self.id));
         context.event(&execution, EventKind::Trimmed);
         Ok(Outcome::Done)
     }
 }
 
-/// Forget an idempotency key that outlived its execution.
+/// Forget an idempotency key, or an id, that outlived its execution.
 #[derive(Clone, Debug)]
 pub struct TrimKey {
-    /// The key's hash.
+    /// The key's hash, or the id.
     pub hash: NameHash,
     /// The instant under which it is listed.
     pub at: Millis,
@@ -84,7 +96,7 @@ pub struct TrimKey {
 
 impl TrimKey {
     pub(super) fn cold_keys(&self) -> Vec<Key> {
-        vec![key::idempotency(self.hash)]
+        vec![key::idempotency(self.hash), key::spec(ExecutionId(self.hash))]
     }
 
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
@@ -96,6 +108,10 @@ impl TrimKey {
         let record = context.decode::<IdempotencyRecord>(&key::idempotency(self.hash))?;
         if record.is_some_and(|r| r.submitted_at.saturating_add(KEY_RETENTION_MS) <= self.at) {
             context.delete_cold(key::idempotency(self.hash));
+        }
+        let id = ExecutionId(self.hash);
+        if context.decode::<Spec>(&key::spec(id))?.is_some_and(|spec| spec.trimmed == Some(true)) {
+            context.delete_cold(key::spec(id));
         }
         Ok(Outcome::Done)
     }
@@ -158,6 +174,12 @@ mod tests {
         let id = full(&mut bed, Some(1_000));
         bed.pass(1_000);
         bed.trim(id);
+        let at = crate::bed::START + ID_RETENTION_MS;
+        let trim = Command::TrimKey(TrimKey { hash: id.0, at });
+        bed.run(trim.clone()).unwrap();
+        assert!(bed.store.contains_key(&key::spec(id)), "the id is still known");
+        bed.now = at;
+        bed.run(trim).unwrap();
         let at = crate::bed::START + KEY_RETENTION_MS;
         let left: Vec<Key> = bed.store.keys().cloned().collect();
         assert_eq!(left, [key::idempotency([7; 16]), key::key_trim(at, [7; 16])]);
@@ -166,6 +188,21 @@ mod tests {
         assert_eq!(bed.store.len(), 2, "not before its time");
         bed.now = at;
         bed.run(trim).unwrap();
+        assert!(bed.store.is_empty());
+    }
+
+    #[test]
+    fn very_many_steps_go_in_portions_before_the_rest() {
+        let mut bed = Bed::new();
+        let id = full(&mut bed, None);
+        bed.pass(RETENTION_MS);
+        let steps: Vec<Key> = bed.steps(id).into_values().map(|(key, _)| key).collect();
+        assert!(steps.len() > 1);
+        let portion = Trim { id, steps: steps[..1].to_vec(), more: true };
+        bed.run(Command::Trim(portion)).unwrap();
+        assert_eq!(bed.steps(id).len(), steps.len() - 1);
+        assert_eq!(bed.state(id), crate::model::State::Completed, "all else waits for the last portion");
+        bed.trim(id);
         assert!(bed.store.is_empty());
     }
 

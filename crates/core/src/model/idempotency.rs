@@ -8,6 +8,10 @@ use crate::Millis;
 /// A key is kept at least this long: 24 h.
 pub const KEY_RETENTION_MS: Millis = 24 * 3_600 * 1_000;
 
+/// An id is known at least this long after its submission: 1 h, longer than any client sends a request again, so that
+/// one that ended and went at once is not made a second time.
+pub const ID_RETENTION_MS: Millis = 3_600 * 1_000;
+
 /// What a submission's `idempotency_key` stands for.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]

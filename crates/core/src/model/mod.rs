@@ -26,7 +26,7 @@ pub use execution::{
 };
 pub use group::{Capabilities, Group, Requirement, RequirementError};
 pub use happened::Happened;
-pub use idempotency::{IdempotencyRecord, KEY_RETENTION_MS};
+pub use idempotency::{ID_RETENTION_MS, IdempotencyRecord, KEY_RETENTION_MS};
 pub use lane::{AGE_STEP_MAX_MS, AGE_STEP_MS, LaneHome, LaneMode, LaneSettings, WEIGHT_MAX};
 pub use log::{LOG_BYTES_MAX, LOG_LINES_MAX, LogRecord, LogSize};
 pub use payload::{Hash, INLINE_MAX, Payload, Stored};

@@ -31,6 +31,9 @@ pub struct Spec {
     /// Its idempotency key, as it was given.
     #[n(6)]
     pub key_text: Option<String>,
+    /// All else is gone; the id is still known.
+    #[n(7)]
+    pub trimmed: Option<bool>,
 }
 
 impl Spec {

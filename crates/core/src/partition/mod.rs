@@ -183,6 +183,15 @@ impl Partition {
         self.lanes.waiting(namespace, lane)
     }
 
+    /// Lanes with a maximum, by the settings known here, with how much waits in them here.
+    pub fn limited_lanes(&self) -> impl Iterator<Item = (&str, &str, u64)> {
+        let copies = self
+            .others(b'l')
+            .filter(|(_, record)| matches!(record, Record::Lane(settings) if settings.max_length.is_some()));
+        let names = copies.filter_map(|(key, _)| key::lane_name(b'l', key));
+        names.map(|(namespace, lane)| (namespace, lane, self.lane_length(namespace, lane)))
+    }
+
     /// Lanes that hold waiting work here, with how much.
     pub fn lanes(&self) -> impl Iterator<Item = (&str, &str, u64)> {
         self.lanes.all_waiting()

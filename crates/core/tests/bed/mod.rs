@@ -87,12 +87,13 @@ impl Bed {
         let mut keys = self.read_first.clone();
         keys.extend(command.cold_keys(&self.partition));
         let mut read = Read { store: &self.store, keys };
+        let elsewhere = self.lane_length_elsewhere;
         for _ in 0..5 {
             let inputs = Inputs {
                 now: self.now,
                 sequence: self.count,
                 cold: &read,
-                lane_length_elsewhere: self.lane_length_elsewhere,
+                lane_length_elsewhere: &|_, _| elsewhere,
             };
             match execute(&mut self.partition, txn, command, &inputs) {
                 Err(Refusal::Cold(keys)) => read.keys.extend(keys),
@@ -344,7 +345,7 @@ impl Bed {
 
     pub fn trim(&mut self, id: ExecutionId) {
         let steps = self.steps(id).into_values().map(|(key, _)| key).collect();
-        assert_eq!(self.run(Command::Trim(Trim { id, steps })), Ok(Outcome::Done));
+        assert_eq!(self.run(Command::Trim(Trim { id, steps, more: false })), Ok(Outcome::Done));
     }
 
     pub fn show(&mut self, id: ExecutionId) -> Shown {

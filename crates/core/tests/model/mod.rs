@@ -240,7 +240,7 @@ impl Model {
         after: Option<Millis>,
         now: Millis,
     ) -> State {
-        self.change(id, |model, t| {
+        self.change(id, |_, t| {
             t.failures += 1;
             let never = t.policy.retry.non_retryable.iter().any(|never| never == error_type);
             if t.stop_at.is_some() {
@@ -251,7 +251,7 @@ impl Model {
                 let wait = after.unwrap_or_else(|| t.policy.retry.backoff.wait(id, t.failures));
                 (t.state, t.due_at) = (State::Scheduled, now + wait);
                 if wait == 0 {
-                    model.enqueue(t, now);
+                    t.state = State::Ready;
                 }
             }
             t.state
@@ -337,6 +337,7 @@ impl Model {
                     self.change(id, |_, t| t.state = State::Ready);
                 }
             }
+            Some(5) if task.attempt > 0 => self.change(id, |_, t| t.state = State::Ready),
             Some(5) => self.change(id, |model, t| model.enqueue(t, now)),
             _ => {}
         }

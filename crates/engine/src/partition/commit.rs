@@ -155,12 +155,8 @@ impl Actor {
     }
 
     /// Tells other partitions how long the lanes with a maximum are here.
-    fn tell_lanes(&mut self) {
-        let limited: Vec<(&str, &str, u64)> = self
-            .projection
-            .lanes()
-            .filter(|(namespace, lane, _)| self.projection.lane(namespace, lane).max_length.is_some())
-            .collect();
+    pub(super) fn tell_lanes(&self) {
+        let limited: Vec<(&str, &str, u64)> = self.projection.limited_lanes().collect();
         self.shared.lanes.tell(self.id, &limited);
     }
 

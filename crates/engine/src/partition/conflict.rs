@@ -136,6 +136,7 @@ impl Actor {
         };
         self.projection = loaded.projection;
         self.projection.set_able_since(able_since);
+        self.tell_lanes();
         self.head = loaded.head;
         let behind = self.head.timeline == before.timeline && self.head.version < before.version;
         let lost = behind || self.lost(made).await;

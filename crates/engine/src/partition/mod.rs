@@ -197,6 +197,7 @@ impl Actor {
             shared,
         };
         actor.projection.set_able_since(now);
+        actor.tell_lanes();
         actor.look_around();
         if loaded.new_timeline {
             actor.compare_with_all();

@@ -96,9 +96,10 @@ impl Actor {
             fetched: &self.fetched,
             recent: &self.recent,
         };
-        let elsewhere = self.shared.lanes.elsewhere(self.id, command);
+        let (lanes, here) = (&self.shared.lanes, self.id);
+        let elsewhere = |namespace: &str, lane: &str| lanes.elsewhere(here, namespace, lane);
         let inputs =
-            Inputs { now: self.now, sequence: self.sequence, cold: &cold, lane_length_elsewhere: elsewhere };
+            Inputs { now: self.now, sequence: self.sequence, cold: &cold, lane_length_elsewhere: &elsewhere };
         let (projection, txn) = (&mut self.projection, &mut self.open.txn);
         // The rules are undone by the savepoint, so nothing is seen half done.
         let ran = catch_unwind(AssertUnwindSafe(|| execute(projection, txn, command, &inputs)));

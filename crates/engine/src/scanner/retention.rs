@@ -19,8 +19,11 @@ use crate::node::Shared;
 /// Rows of one range and pass.
 const ROWS: usize = 200;
 
-/// Steps of one execution that go at once; the rest goes with the next pass.
-const STEPS: usize = 10_000;
+/// Steps of one execution that go at once.
+const STEPS: usize = 500;
+
+/// Rows of so long ago are all committed: younger ones never raise the floor.
+const SETTLED_MS: Millis = 60_000;
 
 /// A row that failed is tried again after this time.
 const AGAIN_MS: Millis = 60_000;
@@ -97,7 +100,8 @@ impl Retention {
             // The floor stays, so that they are found again.
             self.shared.trims.found(partition, now + AGAIN_MS);
         } else {
-            if let Some(last) = last {
+            // A batch under way may still put a row of a moment ago below the last one seen.
+            if let Some(last) = last.filter(|last| time(last) < now - SETTLED_MS) {
                 self.raise(partition, index, &last);
             }
             self.shared.trims.found(partition, next);
@@ -107,27 +111,35 @@ impl Retention {
 
     /// Trims one row; the rules look again whether it is due.
     async fn trim(&self, partition: PartitionId, due: &Due) -> bool {
-        let command = match due {
-            Due::Key(at, hash) => Command::TrimKey(TrimKey { hash: *hash, at: *at }),
-            Due::Execution(id) => match self.steps(partition, *id).await {
-                Ok(steps) => Command::Trim(Trim { id: *id, steps }),
-                Err(_) => return false,
-            },
+        let id = match due {
+            Due::Key(at, hash) => {
+                let command = Command::TrimKey(TrimKey { hash: *hash, at: *at });
+                return self.shared.call(partition, command).await.is_ok();
+            }
+            Due::Execution(id) => *id,
         };
-        self.shared.call(partition, command).await.is_ok()
-    }
-
-    async fn steps(&self, partition: PartitionId, id: ExecutionId) -> Result<Vec<Key>, store::StoreError> {
-        let mut range = store::Range::prefix(&key::steps(id).bytes, STEPS);
-        let mut steps = Vec::new();
         loop {
-            let page = self.shared.store.range(store::PartitionId(partition.0), range.clone()).await?;
-            steps.extend(page.rows.into_iter().map(|(bytes, _)| Key { table: Table::Ordered, bytes }));
-            match page.cursor {
-                Some(cursor) if steps.len() < STEPS => range.from = cursor,
-                _ => return Ok(steps),
+            let Ok((steps, more)) = self.steps(partition, id).await else { return false };
+            let command = Command::Trim(Trim { id, steps, more });
+            if self.shared.call(partition, command).await.is_err() {
+                return false;
+            }
+            if !more {
+                return true;
             }
         }
+    }
+
+    /// The first steps of an execution, and whether there are more.
+    async fn steps(
+        &self,
+        partition: PartitionId,
+        id: ExecutionId,
+    ) -> Result<(Vec<Key>, bool), store::StoreError> {
+        let range = store::Range::prefix(&key::steps(id).bytes, STEPS);
+        let page = self.shared.store.range(store::PartitionId(partition.0), range).await?;
+        let steps = page.rows.into_iter().map(|(bytes, _)| Key { table: Table::Ordered, bytes });
+        Ok((steps.collect(), page.cursor.is_some()))
     }
 
     fn floor(&self, partition: PartitionId, index: usize) -> Bytes {
