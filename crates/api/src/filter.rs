@@ -41,7 +41,7 @@ objects_only!(ExecutionFilter);
 const TAG: &str = "tag.";
 
 /// States that something in a list can be in, or will be in a later version.
-const LISTED: [ExecutionState; 10] = [
+pub(crate) const LISTED: [ExecutionState; 10] = [
     ExecutionState::Scheduled,
     ExecutionState::Blocked,
     ExecutionState::Ready,

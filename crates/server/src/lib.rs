@@ -12,6 +12,7 @@ mod connection;
 mod document;
 mod extract;
 mod feed;
+mod filter;
 mod guard;
 mod listen;
 mod page;

@@ -72,7 +72,7 @@ impl Page {
 }
 
 /// A number from 1 on.
-fn number(name: &str, text: &str, most: u32) -> Result<u32, Problem> {
+pub(crate) fn number(name: &str, text: &str, most: u32) -> Result<u32, Problem> {
     text.parse::<u32>()
         .ok()
         .filter(|number| (1..=most).contains(number) && text.bytes().all(|byte| byte.is_ascii_digit()))

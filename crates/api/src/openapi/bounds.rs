@@ -32,6 +32,11 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
         ("ExchangeReply" | "LeaseReply", _) => return None,
         ("", "attempt") => range(1, u32::MAX.into()),
         ("", "Last-Event-ID") => at_most(CURSOR_BYTES),
+        ("ListReply", "executions") => json!({"maxItems": LIST_LIMIT}),
+        // Parameters of lists.
+        ("", "state") => json!({"enum": crate::filter::LISTED.map(crate::ExecutionState::as_str)}),
+        ("", "since" | "until") => json!({"format": "date-time"}),
+        ("", "tag.KEY") => at_most(TAG_VALUE_BYTES),
         ("Failure", "message") => at_most(ERROR_MESSAGE_BYTES),
         ("Failure", "details") => {
             json!({"description": format!("Any JSON of at most {ERROR_DETAILS_BYTES} bytes, for whoever knows the type.")})

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stint_api::{
-    Code, CountReply, CountRequest, DEFAULT_NAMESPACE, LIST_DEFAULT, ListReply, ListRequest, Problem,
-};
+use stint_api::{Code, CountReply, CountRequest, DEFAULT_NAMESPACE, ListReply, ListRequest, Problem};
 
 use stint_core::find::Filter;
 
 use super::Engine;
 use crate::Node;
 use crate::edge::problem::problem;
-use crate::edge::{filter, view};
+use crate::edge::{filter, page, view};
 use crate::find::{self, Cursor};
 
 /// How long a list waits for partitions that don't answer.
@@ -26,7 +24,7 @@ impl Engine {
         let namespace = request.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
         let filter = Arc::new(filter::wanted(namespace, request.filter));
         let from = request.cursor.map(|text| Cursor::decode(&text, &filter)).transpose()?;
-        let limit = request.limit.unwrap_or(LIST_DEFAULT) as usize;
+        let limit = page::limit(request.limit)?;
         let found = in_time(find::page(&self.0.node, &filter, from, limit)).await?;
         Ok(ListReply {
             executions: found.rows.into_iter().map(view::summary).collect(),

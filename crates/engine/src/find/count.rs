@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, try_join_all};
+use bytes::Bytes;
+use futures_util::future::try_join_all;
 use stint_api::COUNT_LIMIT;
-use stint_core::find::{Filter, Summary};
+use stint_core::find::Filter;
 use stint_core::{Partition, PartitionId, key};
 use stint_store::Range;
 
@@ -25,42 +26,18 @@ const PORTION: usize = 500;
 pub(crate) async fn count(node: &Node, filter: &Arc<Filter>) -> Result<(u64, bool), CallError> {
     let (count, is_more) = if let Some(tagged) = Tagged::new(node, filter) {
         let rows_max = if tagged.is_all() { ROWS_MAX } else { RECORDS_MAX };
-        let range = tagged.range(START, false, PORTION);
-        let is_all = tagged.is_all();
-        let count = |rows: Rows, partition| -> Counting<'_> {
-            Box::pin(async move {
-                if is_all {
-                    return Ok(rows.len() as u64);
-                }
-                let ids = rows.iter().filter_map(|(row, _)| key::read_tag(row)).map(|(_, id)| id).collect();
-                let found = read::any(node, partition, ids).await?;
-                let wanted = |row: &&Summary| filter.matches(row);
-                Ok(found.iter().flatten().filter(wanted).count() as u64)
-            })
-        };
-        scan(node, range, rows_max, 0, count).await?
+        scan(node, &tagged, tagged.range(START, false, PORTION), rows_max, 0).await?
     } else {
         let open = if filter.wants_open() { open(node, filter).await? } else { 0 };
         if !filter.wants_ended() || open >= COUNT_LIMIT {
             (open, false)
         } else {
             let ended = Ended::new(node, filter);
-            let range = ended.range(START, false, PORTION);
-            let ended = &ended;
-            let count = |rows: Rows, _| -> Counting<'_> {
-                Box::pin(async move { Ok(ended.wanted(&rows).await?.len() as u64) })
-            };
-            scan(node, range, ROWS_MAX, open, count).await?
+            scan(node, &ended, ended.range(START, false, PORTION), ROWS_MAX, open).await?
         }
     };
     Ok((count.min(COUNT_LIMIT), is_more || count >= COUNT_LIMIT))
 }
-
-type Rows = Vec<(bytes::Bytes, bytes::Bytes)>;
-
-/// How many of some rows are wanted. Boxed, as the compiler can't tell of an async closure that it may move to another
-/// thread.
-type Counting<'a> = BoxFuture<'a, Result<u64, CallError>>;
 
 async fn open(node: &Node, filter: &Arc<Filter>) -> Result<u64, CallError> {
     let counts = PartitionId::all().map(|partition| {
@@ -71,32 +48,55 @@ async fn open(node: &Node, filter: &Arc<Filter>) -> Result<u64, CallError> {
     Ok(try_join_all(counts).await?.into_iter().sum())
 }
 
+/// Index rows, of which some are wanted.
+trait Counted: Sync {
+    /// How many of these rows are wanted.
+    fn wanted(
+        &self,
+        partition: PartitionId,
+        rows: Vec<(Bytes, Bytes)>,
+    ) -> impl Future<Output = Result<usize, CallError>> + Send;
+}
+
+impl Counted for Ended<'_> {
+    async fn wanted(&self, _: PartitionId, rows: Vec<(Bytes, Bytes)>) -> Result<usize, CallError> {
+        Ok(Ended::wanted(self, &rows).await?.len())
+    }
+}
+
+impl Counted for Tagged<'_> {
+    async fn wanted(&self, partition: PartitionId, rows: Vec<(Bytes, Bytes)>) -> Result<usize, CallError> {
+        if self.is_all() {
+            return Ok(rows.len());
+        }
+        let ids = rows.iter().filter_map(|(row, _)| key::read_tag(row)).map(|(_, id)| id).collect();
+        let found = Tagged::wanted(self, partition, ids).await?;
+        Ok(found.into_iter().flatten().count())
+    }
+}
+
 /// Counts in the same range of every partition, a portion of each in turn, on top of `count`.
-async fn scan<'a>(
+async fn scan(
     node: &Node,
+    counted: &impl Counted,
     range: Range,
     rows_max: usize,
     mut count: u64,
-    wanted: impl Fn(Rows, PartitionId) -> Counting<'a> + Sync,
 ) -> Result<(u64, bool), CallError> {
     let mut rests: Vec<(PartitionId, Range)> =
         PartitionId::all().map(|partition| (partition, range.clone())).collect();
     let mut looked = 0;
     while !rests.is_empty() && looked < rows_max && count < COUNT_LIMIT {
         let limit = ((rows_max - looked) / rests.len()).clamp(1, PORTION);
-        let wanted = &wanted;
-        let reads = rests.iter().map(|(partition, rest)| {
-            let (partition, range) = (*partition, Range { limit, ..rest.clone() });
-            async move {
-                let page = read::range(node, partition, range).await?;
-                let seen = page.rows.len();
-                Ok::<_, CallError>((seen, wanted(page.rows, partition).await?, page.cursor))
-            }
+        let reads = rests.iter().map(async |(partition, rest)| {
+            let page = read::range(node, *partition, Range { limit, ..rest.clone() }).await?;
+            let seen = page.rows.len();
+            Ok::<_, CallError>((seen, counted.wanted(*partition, page.rows).await?, page.cursor))
         });
         let mut next = Vec::new();
         for ((seen, found, cursor), (partition, rest)) in try_join_all(reads).await?.into_iter().zip(&rests) {
             looked += seen.max(1);
-            count += found;
+            count += found as u64;
             next.extend(cursor.map(|from| (*partition, Range { from, ..rest.clone() })));
         }
         rests = next;

@@ -7,6 +7,8 @@ use stint_core::find::{Filter, Position, StateFilter};
 use stint_core::{ExecutionId, Millis};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::edge::page::bad_cursor;
+
 /// Above every place.
 pub(super) const START: Position = (Millis::MAX, ExecutionId([0xFF; 16]));
 
@@ -55,7 +57,7 @@ impl Cursor {
 
     /// Reads a text that was made for this filter.
     pub(crate) fn decode(text: &str, filter: &Filter) -> Result<Self, Problem> {
-        let wrong = || Problem::invalid("cursor", "this is no cursor of this list");
+        let wrong = bad_cursor;
         let bytes =
             URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.len() == BYTES).ok_or_else(wrong)?;
         let eight = |at: usize| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);

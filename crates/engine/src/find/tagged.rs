@@ -41,6 +41,16 @@ impl<'a> Tagged<'a> {
         let to = if at < 0 { from.clone() } else { key::tag(self.hash, at, id).bytes };
         store::Range { from, to, reverse, limit }
     }
+
+    /// Executions of a partition; `None` in place of those that are gone or not wanted.
+    pub(super) async fn wanted(
+        &self,
+        partition: PartitionId,
+        ids: Vec<ExecutionId>,
+    ) -> Result<Vec<Option<Summary>>, CallError> {
+        let found = read::any(self.node, partition, ids).await?;
+        Ok(found.into_iter().map(|row| row.filter(|row| self.filter.matches(row))).collect())
+    }
 }
 
 impl Source for Tagged<'_> {
@@ -54,13 +64,11 @@ impl Source for Tagged<'_> {
     ) -> Result<Portion<Summary>, CallError> {
         let page = read::range(self.node, partition, self.range(before, true, most)).await?;
         let places: Vec<Position> = page.rows.iter().filter_map(|(row, _)| key::read_tag(row)).collect();
-        let ids = places.iter().map(|(_, id)| *id).collect();
-        let found = read::any(self.node, partition, ids).await?;
+        let found = self.wanted(partition, places.iter().map(|(_, id)| *id).collect()).await?;
         let wanted = places.into_iter().zip(found);
-        let wanted = wanted.filter_map(|(place, row)| Some((place, row?)));
         Ok(Portion {
             looked: page.rows.len(),
-            rows: wanted.filter(|(_, row)| self.filter.matches(row)).collect(),
+            rows: wanted.filter_map(|(place, row)| Some((place, row?))).collect(),
             to: page.cursor.as_deref().and_then(key::read_tag),
         })
     }

@@ -36,7 +36,8 @@ pub(crate) struct App {
 /// The endpoints and what they say of themselves: one registration gives both, so that neither can be missing.
 fn endpoints() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(executions::submit::submit))
+        .routes(routes!(executions::list::list, executions::submit::submit))
+        .routes(routes!(executions::count::count))
         .routes(routes!(executions::submit_batch::submit_batch))
         .routes(routes!(executions::get::get))
         .routes(routes!(executions::result::result))

@@ -7,6 +7,7 @@ mod bad_requests;
 mod client;
 mod document;
 mod events;
+mod find;
 mod journal;
 mod lifecycle;
 mod protocol;

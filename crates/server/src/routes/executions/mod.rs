@@ -1,8 +1,10 @@
 //! `/v1/executions`
 
 pub(super) mod cancel;
+pub(super) mod count;
 pub(super) mod events;
 pub(super) mod get;
+pub(super) mod list;
 pub(super) mod logs;
 pub(super) mod pause;
 pub(super) mod priority;
