@@ -18,7 +18,8 @@ pub struct EngineConfig {
     pub limits: Limits,
     /// Seeds all randomness; `None` takes it from the system. Only tests and the simulation give one.
     pub seed: Option<u64>,
-    /// Commands of one partition that may wait or run at once; beyond, new work is refused.
+    /// Commands of one partition that may wait or run at once; beyond, new work is refused. A batch counts as its items,
+    /// and every KiB of an input as one more.
     pub queue_max: usize,
     /// Whether another node may serve the same store at the same time.
     pub share: bool,

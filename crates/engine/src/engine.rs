@@ -13,6 +13,7 @@
 //! | `engine/bulk.rs` | actions on many executions |
 //! | `engine/lanes.rs` | lanes |
 //! | `engine/workers.rs` | workers |
+//! | `engine/store.rs` | the store as a whole |
 
 mod act;
 mod bridge;
@@ -30,6 +31,7 @@ mod workers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use stint_api::{
     Code, EndReply, ExchangeReply, ExchangeRequest, ExecutionState, Instant, Limits, Problem, ReadyReply,
@@ -51,6 +53,9 @@ use claims::KeyedClaims;
 
 pub use events::EventStream;
 pub(crate) use journal::logged;
+
+/// A store that owes an answer for longer does not serve.
+const UNANSWERED_MAX: Duration = Duration::from_secs(6);
 
 /// A handle on a running engine. Clones share it.
 #[derive(Clone)]
@@ -118,6 +123,11 @@ impl Engine {
         let partitions = self.0.node.partitions_open();
         if partitions < u32::from(PARTITIONS) {
             let detail = format!("{partitions} of {PARTITIONS} partitions are open");
+            return Err(Problem::new(Code::StoreUnavailable, detail));
+        }
+        let unanswered = self.0.node.unanswered();
+        if unanswered > UNANSWERED_MAX {
+            let detail = format!("the store has not answered for {} s", unanswered.as_secs());
             return Err(Problem::new(Code::StoreUnavailable, detail));
         }
         let version = Some(env!("CARGO_PKG_VERSION").to_owned());

@@ -214,9 +214,12 @@ pub(crate) async fn keep_alive(shared: Arc<Shared>) {
             () = shared.end() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
-        if let Err(error) = beat(&shared, &mut head, &mut read).await {
-            tracing::warn!(%error, "no heartbeat: the store does not answer");
-            (head, read) = (None, None);
+        match beat(&shared, &mut head, &mut read).await {
+            Ok(()) => shared.beaten(),
+            Err(error) => {
+                tracing::warn!(%error, "no heartbeat: the store does not answer");
+                (head, read) = (None, None);
+            }
         }
     }
 }

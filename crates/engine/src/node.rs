@@ -4,12 +4,14 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use stint_core::{Command, Key, Millis, PARTITIONS, Partition, PartitionId};
 use stint_store as store;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use crate::backup::tee::Teeing;
 use crate::clock::Clock;
@@ -17,7 +19,7 @@ use crate::forward::Elsewhere;
 use crate::hub::{Hub, Reservation};
 use crate::lanes::LaneLengths;
 use crate::meta::{self, CommonLevel, Myself, Renewed};
-use crate::partition::{Actor, Answer, Listed, LookWith, Message, Transport};
+use crate::partition::{Actor, Answer, Listed, LookWith, Message, Transport, weight};
 use crate::random::Randomness;
 use crate::scanner::Trims;
 use crate::stats::{NodeStats, Tally};
@@ -71,6 +73,9 @@ pub(crate) struct Shared {
     draining: AtomicBool,
     failure: watch::Sender<Option<String>>,
     open: watch::Sender<u32>,
+    begun: Instant,
+    /// When a heartbeat was last answered, in ms of [`Shared::age`].
+    beaten: AtomicU64,
     /// Work since the store's clock was last read.
     worked: AtomicBool,
     work: Notify,
@@ -80,8 +85,11 @@ pub(crate) struct Shared {
 
 struct Mailbox {
     sender: mpsc::UnboundedSender<Message>,
+    /// What is not answered yet, by weight.
     queued: AtomicUsize,
     live: AtomicU64,
+    /// Since when the store is asked something, in ms of [`Shared::age`], and 1 added; 0 if it is not.
+    asks: AtomicU64,
 }
 
 /// What a node is made of, before its actors run.
@@ -105,7 +113,8 @@ impl Node {
         let mut mailboxes = Vec::new();
         for _ in 0..PARTITIONS {
             let (sender, receiver) = mpsc::unbounded_channel();
-            mailboxes.push(Mailbox { sender, queued: AtomicUsize::new(0), live: AtomicU64::new(0) });
+            let (queued, live, asks) = Default::default();
+            mailboxes.push(Mailbox { sender, queued, live, asks });
             receivers.push(receiver);
         }
         let shared = Arc::new(Shared {
@@ -130,6 +139,8 @@ impl Node {
             draining: AtomicBool::new(false),
             failure: watch::Sender::new(None),
             open: watch::Sender::new(0),
+            begun: Instant::now(),
+            beaten: AtomicU64::new(0),
             worked: AtomicBool::new(false),
             work: Notify::new(),
             ended: watch::Sender::new(false),
@@ -181,7 +192,7 @@ impl Node {
     ) -> Result<T, CallError> {
         let (reply, answer) = oneshot::channel();
         let look = LookWith { look, seen: None, reply };
-        self.shared.ask(partition, Message::Look(Box::new(look)));
+        self.shared.ask(partition, Message::Look(Box::new(look)), 1);
         answer.await.unwrap_or_else(|_| Err(self.shared.gone()))
     }
 
@@ -234,7 +245,7 @@ impl Node {
         self.shared.random.wide()
     }
 
-    /// Commands that are not answered yet.
+    /// Commands that are not answered yet; a batch counts as its items, and large inputs count more.
     pub fn in_flight(&self) -> usize {
         self.shared.mailboxes.iter().map(|mailbox| mailbox.queued.load(Relaxed)).sum()
     }
@@ -242,6 +253,18 @@ impl Node {
     /// Partitions that are served.
     pub fn partitions_open(&self) -> u32 {
         *self.shared.open.borrow()
+    }
+
+    /// For how long the store has owed an answer: to a commit, or to this node's heartbeats.
+    pub fn unanswered(&self) -> Duration {
+        let age = self.shared.age(Instant::now());
+        let asks =
+            self.shared.mailboxes.iter().filter_map(|mailbox| mailbox.asks.load(Relaxed).checked_sub(1));
+        // A heartbeat leaves every two seconds.
+        let beats = !self.shared.store.exclusive() && !self.shared.has_ended();
+        let beaten = beats.then(|| self.shared.beaten.load(Relaxed));
+        let since = asks.chain(beaten).min();
+        Duration::from_millis(since.map_or(0, |since| age.saturating_sub(since)))
     }
 
     /// How many partitions are served; closed when the node ends.
@@ -356,7 +379,8 @@ impl Shared {
             return Err(CallError::Overloaded);
         }
         let (reply, answer) = oneshot::channel();
-        self.ask(partition, Message::Call(command, reply));
+        let weight = weight(&command);
+        self.ask(partition, Message::Call(command, reply), weight);
         answer.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
@@ -379,21 +403,38 @@ impl Shared {
     }
 
     /// Sends a message that will be answered, or dropped at once if nobody is there.
-    fn ask(&self, partition: PartitionId, message: Message) {
+    fn ask(&self, partition: PartitionId, message: Message, weight: usize) {
         let Some(mailbox) = self.mailbox(partition) else { return };
-        mailbox.queued.fetch_add(1, Relaxed);
+        mailbox.queued.fetch_add(weight, Relaxed);
         if mailbox.sender.send(message).is_err() {
-            mailbox.queued.fetch_sub(1, Relaxed);
+            mailbox.queued.fetch_sub(weight, Relaxed);
         }
     }
 
-    /// So many counted messages are answered.
-    pub(crate) fn answered(&self, partition: PartitionId, count: usize) {
-        if count > 0
+    /// Counted messages of this weight are answered.
+    pub(crate) fn answered(&self, partition: PartitionId, weight: usize) {
+        if weight > 0
             && let Some(mailbox) = self.mailbox(partition)
         {
-            mailbox.queued.fetch_sub(count, Relaxed);
+            mailbox.queued.fetch_sub(weight, Relaxed);
         }
+    }
+
+    /// A partition asks the store since then, or has its answer.
+    pub(crate) fn asks(&self, partition: PartitionId, since: Option<Instant>) {
+        if let Some(mailbox) = self.mailbox(partition) {
+            mailbox.asks.store(since.map_or(0, |since| self.age(since) + 1), Relaxed);
+        }
+    }
+
+    /// The store has answered a heartbeat.
+    pub(crate) fn beaten(&self) {
+        self.beaten.store(self.age(Instant::now()), Relaxed);
+    }
+
+    /// Ms since the node began.
+    fn age(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.begun).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// A batch was committed.

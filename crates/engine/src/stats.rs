@@ -19,7 +19,7 @@ pub struct NodeStats {
     pub largest_batch: u64,
     /// Open executions.
     pub live: u64,
-    /// Commands that are not answered yet.
+    /// Commands that are not answered yet; a batch counts as its items, and every KiB of an input as one more.
     pub in_flight: u64,
     /// Partitions that are served.
     pub partitions_open: u32,

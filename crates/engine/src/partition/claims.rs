@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use stint_core::command::{Grant, Outcome, Release, Submit};
 use stint_core::model::{Spec, StepRecord};
-use stint_core::{Command, Key, key};
+use stint_core::{Command, Key, Millis, key};
 use stint_store as store;
 
 use super::batch::InFlight;
@@ -27,6 +27,10 @@ pub(super) struct Carried {
 impl Actor {
     /// Runs a claim for slots that the hub reserved, when there is room.
     pub(super) fn fill(&mut self, reservation: Reservation) {
+        // What a claim was given before is in no store's way.
+        if self.rest.is_some() && reservation.until > Millis::MIN {
+            return self.unfilled.push((reservation.claim, reservation.max));
+        }
         if !self.open.has_room() {
             return self.inbox.push(Message::Serve(reservation));
         }
@@ -37,7 +41,7 @@ impl Actor {
 
     /// Tells the hub all that is ready: what it knew of this partition is void.
     pub(super) fn restate(&mut self) {
-        let ready = self.projection.ready().collect();
+        let ready = if self.rest.is_none() { self.projection.ready().collect() } else { Vec::new() };
         for reservation in self.shared.hub.restate(self.id, ready) {
             self.fill(reservation);
         }
@@ -54,6 +58,9 @@ impl Actor {
 
     /// Tells the hub how groups stand after commands ran, and runs what it reserves, until nothing more changes.
     pub(super) fn serve_ready(&mut self) {
+        if self.rest.is_some() {
+            return self.offer_nothing();
+        }
         loop {
             let mut groups = self.open.txn.take_ready();
             if !self.asked_groups.is_empty() {

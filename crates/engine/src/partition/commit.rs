@@ -10,19 +10,18 @@ use tokio::time::Instant;
 use super::Actor;
 use super::batch::{How, InFlight, Open, Settled, check, commit};
 use super::job::{Job, Ran, To};
-use crate::CallError;
 
 /// A commit that takes longer than this counts as a time in which no heartbeat could be taken.
 const BLOCKED: Duration = Duration::from_secs(1);
-
-/// After a commit that found no room the timers rest for so long.
-const REST_MS: Millis = 1_000;
 
 impl Actor {
     /// Closes the open batch and sends it, if none is in flight. A batch without writes needs no commit: its answers
     /// leave at once if nobody else can have written, else as soon as the store says that nobody has.
     pub(super) fn close(&mut self) {
         if self.settling.is_some() || self.open.is_empty() && !self.suspect {
+            return;
+        }
+        if self.rest.is_some() && self.open.ran.is_empty() && !self.suspect {
             return;
         }
         let open = std::mem::take(&mut self.open);
@@ -37,6 +36,7 @@ impl Actor {
                     self.carry_on(&mut flight);
                     self.leave(flight.open);
                 }
+                self.shared.asks(self.id, None);
                 return;
             }
             let absent = open.txn.absent().iter().map(|k| (super::table(k.table), k.bytes.clone())).collect();
@@ -76,6 +76,8 @@ impl Actor {
     }
 
     fn flight(&self, open: Open, commit: bool) -> InFlight {
+        let since = Instant::now();
+        self.shared.asks(self.id, Some(since));
         InFlight {
             number: self.batches,
             open,
@@ -86,7 +88,7 @@ impl Actor {
             commit,
             batch: None,
             writes: 0,
-            since: Instant::now(),
+            since,
             carried: Vec::new(),
             carrying: false,
             journaled: Vec::new(),
@@ -100,7 +102,9 @@ impl Actor {
 
     /// Goes on from how a commit or a check ended.
     pub(super) async fn settled(&mut self, settled: Settled) {
-        let took = self.in_flight.as_ref().map(|flight| flight.since.elapsed()).unwrap_or_default();
+        let since = self.in_flight.as_ref().map_or_else(Instant::now, |flight| flight.since);
+        self.shared.asks(self.id, None);
+        self.hung = false;
         self.now = self.floor.now(&self.shared.clock);
         match settled.how {
             How::Committed(head) => self.committed(head),
@@ -113,7 +117,8 @@ impl Actor {
             How::Full => self.full(),
             How::Fatal(reason) => return self.fail(&reason),
         }
-        if settled.troubled || took > BLOCKED {
+        // Catching up counts as well: nobody was heard meanwhile.
+        if settled.troubled || since.elapsed() > BLOCKED {
             self.now = self.floor.now(&self.shared.clock);
             self.projection.set_able_since(self.now);
         }
@@ -164,7 +169,7 @@ impl Actor {
     fn leave(&mut self, open: Open) {
         let mut counted = 0;
         for Ran { job, answer } in open.ran {
-            counted += usize::from(job.counted());
+            counted += job.weight();
             match (job, answer) {
                 // Callers may have gone.
                 (Job::Run { to: To::Caller(reply), .. }, Some(answer)) => _ = reply.send(answer),
@@ -174,17 +179,5 @@ impl Actor {
             }
         }
         self.shared.answered(self.id, counted);
-    }
-
-    /// There was no room: what was in the batch is refused; what ran after it runs again.
-    fn full(&mut self) {
-        let after = std::mem::take(&mut self.open);
-        let (mut refused, again) = self.undo_with(after);
-        tracing::warn!(partition = self.id.0, commands = refused.len(), "the store is full");
-        self.restate();
-        self.timers.rest(self.now + REST_MS);
-        refused.retain(|job| !matches!(job, Job::Run { to: To::Timer(_), .. }));
-        refused.into_iter().for_each(|job| self.refuse(job, CallError::DiskFull));
-        self.run_again(again, &[]);
     }
 }

@@ -37,10 +37,17 @@ impl Inbox {
 }
 
 impl Actor {
+    /// Whether to look into the mailbox.
+    pub(super) fn takes_messages(&self) -> bool {
+        self.hung || self.inbox.is_empty() && self.open.has_room()
+    }
+
     /// Takes messages as long as the batch has room, and keeps the others.
     pub(super) fn take_in(&mut self, messages: &mut Vec<Message>) {
         for message in messages.drain(..) {
-            if self.inbox.is_empty() && self.open.has_room() {
+            if self.hung {
+                self.take_hung(message);
+            } else if self.inbox.is_empty() && self.open.has_room() {
                 self.take(message);
             } else {
                 self.inbox.push(message);

@@ -1,6 +1,6 @@
 //! What a partition is asked to do, and who waits for the answer.
 
-use stint_core::command::Outcome;
+use stint_core::command::{Outcome, Submission};
 use stint_core::{Command, ExecutionId, Key, Partition};
 use tokio::sync::oneshot;
 
@@ -83,6 +83,8 @@ pub(super) enum To {
     Timer(ExecutionId),
     /// Nobody.
     Nobody,
+    /// Nobody any more: its caller was told that it may be done or not.
+    Gone,
 }
 
 /// One piece of work, kept until its batch is committed so that it can be run again.
@@ -98,9 +100,13 @@ impl Job {
         Self::Run { command: Box::new(command), to, keys: Vec::new() }
     }
 
-    /// Whether it came through the mailbox and is counted there.
-    pub(super) fn counted(&self) -> bool {
-        matches!(self, Self::Run { to: To::Caller(_), .. } | Self::Look(_))
+    /// What it was counted as when it came into the mailbox; 0 if somebody else sent it.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Run { command, to: To::Caller(_), .. } => weight(command),
+            Self::Run { .. } => 0,
+            Self::Look(_) => 1,
+        }
     }
 
     /// Ends it without an outcome.
@@ -118,6 +124,16 @@ pub(super) struct Ran {
     pub(super) job: Job,
     /// `None` for a look, which keeps its own.
     pub(super) answer: Option<Answer>,
+}
+
+/// Bytes of an input that count as much as one more command.
+const WEIGHED_BYTES: usize = 1 << 10;
+
+/// How much of a partition's queue a command takes: a batch as many commands as it has items, and large inputs more.
+pub(crate) fn weight(command: &Command) -> usize {
+    let Command::Submit(submit) = command else { return 1 };
+    let weight = |item: &Submission| 1 + item.input.bytes.len() / WEIGHED_BYTES;
+    submit.items.iter().map(weight).sum::<usize>().max(1)
 }
 
 /// The execution a command is about: commands about one keep their order.

@@ -12,6 +12,8 @@
 //! | `claims.rs` | the hub's reservations, and what a lease carries |
 //! | `timers.rs` | what the clock has to do |
 //! | `outbox.rs` | messages to other partitions |
+//! | `patience.rs` | a store that does not answer |
+//! | `rest.rs` | a store without room |
 //! | `shelves.rs` | what only lists need |
 
 mod batch;
@@ -23,6 +25,8 @@ mod inbox;
 mod job;
 pub(crate) mod load;
 mod outbox;
+mod patience;
+mod rest;
 mod run;
 mod shelves;
 mod timers;
@@ -44,10 +48,11 @@ use batch::{InFlight, Open, Settled};
 use claims::Carried;
 use cold::{Fetched, Recent};
 use inbox::Inbox;
-pub(crate) use job::{Answer, LookWith, Message};
+pub(crate) use job::{Answer, LookWith, Message, weight};
 use job::{Job, To};
 use outbox::{Delivered, Outbox};
 pub(crate) use outbox::{Local, Transport};
+use rest::Rest;
 use run::Read;
 pub(crate) use shelves::Listed;
 use timers::Timers;
@@ -86,6 +91,10 @@ pub(crate) struct Actor {
     batches: u64,
     /// Look at the store's head before anything else is answered.
     suspect: bool,
+    /// The store found no room lately.
+    rest: Option<Rest>,
+    /// The commit under way has taken so long that nobody waits for it any more.
+    hung: bool,
 
     recent: Recent,
     fetched: Fetched,
@@ -175,6 +184,8 @@ impl Actor {
             settling: None,
             batches: 0,
             suspect: false,
+            rest: None,
+            hung: false,
             recent: Recent::new(shared.random.number()),
             fetched: Fetched::default(),
             waiting: VecDeque::new(),
@@ -210,6 +221,8 @@ impl Actor {
         let mut messages = Vec::with_capacity(CHUNK);
         while !self.ended {
             self.now = self.floor.now(&self.shared.clock);
+            self.look_at_the_timer();
+            self.end_rest();
             self.work_off_again();
             self.fire_due();
             self.work_off();
@@ -233,7 +246,7 @@ impl Actor {
                 }
                 read = run::done(&mut self.reading), if self.reading.is_some() => self.read_done(read),
                 Some(errand) = self.errands.next(), if !self.errands.is_empty() => self.errand_done(errand),
-                count = self.mailbox.recv_many(&mut messages, CHUNK), if self.inbox.is_empty() && self.open.has_room() => {
+                count = self.mailbox.recv_many(&mut messages, CHUNK), if self.takes_messages() => {
                     if count == 0 {
                         break;
                     }
@@ -241,7 +254,8 @@ impl Actor {
                     self.shared.note_work();
                     self.take_in(&mut messages);
                 }
-                () = &mut self.timer, if self.armed.is_some() => self.woken(),
+                // What is due is looked up above.
+                () = &mut self.timer, if self.armed.is_some() => {}
             }
         }
         if let Some(drained) = self.draining.take() {
@@ -314,7 +328,7 @@ impl Actor {
     fn drained(&self) -> bool {
         self.draining.is_some()
             && self.settling.is_none()
-            && self.open.is_empty()
+            && (self.open.is_empty() || self.rest.is_some() && self.open.ran.is_empty())
             && self.waiting.is_empty()
             && self.inbox.is_empty()
             && self.mailbox.is_empty()
@@ -379,8 +393,8 @@ async fn refuse_all(
         };
         let trouble = || CallError::Store(reason.clone());
         match message {
-            Message::Call(_, reply) => {
-                shared.answered(id, 1);
+            Message::Call(command, reply) => {
+                shared.answered(id, weight(&command));
                 _ = reply.send(Err(trouble()));
             }
             Message::Look(look) => {

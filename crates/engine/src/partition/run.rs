@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use stint_core::command::{Outcome, undo_panicked};
 use stint_core::{Command, ExecutionId, Inputs, Key, Refusal, execute};
 use stint_store::{PartitionId, Room, StoreError, Values};
+use tokio::time::Instant;
 
 use super::Actor;
 use super::batch::table;
@@ -27,6 +28,7 @@ pub(super) struct Read {
     version: u64,
     /// What was committed since, by key, with the version.
     overlay: BTreeMap<Key, (u64, Option<Bytes>)>,
+    pub(super) since: Instant,
     values: BoxFuture<'static, Result<Values, StoreError>>,
 }
 
@@ -137,21 +139,22 @@ impl Actor {
                 }
             }
             To::Timer(id) => {
-                let progress = self.open.txn.puts() > puts;
-                if self.timers.fired(self.id, *id, progress && answer.is_ok(), self.now) {
+                // One that finds nothing to do is done, unless it would be back at once.
+                let execution = self.projection.execution(*id);
+                let due = execution.and_then(|e| e.next_due(self.projection.able_since()));
+                let done = self.open.txn.puts() > puts || due.is_none_or(|due| due > self.now);
+                if self.timers.fired(self.id, *id, done && answer.is_ok(), self.now) {
                     self.shared.tally.quarantined();
                 }
             }
-            To::Caller(_) | To::Peer(_) | To::Nobody => {}
+            To::Caller(_) | To::Peer(_) | To::Nobody | To::Gone => {}
         }
         self.open.ran.push(Ran { job, answer: Some(answer) });
     }
 
     /// Refuses a job that has not run.
     pub(super) fn refuse(&mut self, job: Job, error: CallError) {
-        if job.counted() {
-            self.shared.answered(self.id, 1);
-        }
+        self.shared.answered(self.id, job.weight());
         match &job {
             Job::Run { to: To::Claim(claim, slots), .. } => self.unfilled.push((*claim, *slots)),
             Job::Run { to: To::Peer(peer), .. } => self.acknowledged(*peer),
@@ -160,7 +163,7 @@ impl Actor {
         job.refuse(error);
     }
 
-    fn wait(&mut self, job: Job) {
+    pub(super) fn wait(&mut self, job: Job) {
         if let Some(about) = about(&job) {
             *self.waiting_about.entry(about).or_default() += 1;
         }
@@ -232,7 +235,8 @@ impl Actor {
                 }
             });
             let version = self.head.version;
-            self.reading = Some(Read { keys, jobs, version, overlay: BTreeMap::new(), values });
+            let since = Instant::now();
+            self.reading = Some(Read { keys, jobs, version, overlay: BTreeMap::new(), since, values });
         }
     }
 

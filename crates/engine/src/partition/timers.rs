@@ -27,7 +27,6 @@ const STALLED: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Timers {
     held: BTreeMap<ExecutionId, Held>,
-    rest_until: Millis,
 }
 
 #[derive(Clone, Copy)]
@@ -67,9 +66,15 @@ impl Timers {
         }
     }
 
-    /// Nothing fires before this instant.
-    pub(super) fn rest(&mut self, until: Millis) {
-        self.rest_until = until;
+    /// Lets go of what was to be tried again, or was quarantined, and is not due any more.
+    fn let_go(&mut self, now: Millis, is_due: impl Fn(ExecutionId) -> bool) {
+        self.held.retain(|id, held| {
+            let waits = match held.until {
+                Some(until) => until > now,
+                None => held.failures < FAILURES_MAX,
+            };
+            waits || is_due(*id)
+        });
     }
 
     fn is_held(&self, id: ExecutionId, now: Millis) -> bool {
@@ -80,10 +85,15 @@ impl Timers {
 impl Actor {
     /// Runs what is due, unless no heartbeat could be taken lately: then it may not be due after all.
     pub(super) fn fire_due(&mut self) {
+        if !self.timers.held.is_empty() {
+            let (projection, now) = (&self.projection, self.now);
+            let due = |id| projection.execution(id)?.next_due(projection.able_since());
+            self.timers.let_go(now, |id| due(id).is_some_and(|due| due <= now));
+        }
         if self.projection.next_due().is_none_or(|due| due > self.now) {
             return;
         }
-        if self.blocked() || self.draining.is_some() || self.now < self.timers.rest_until {
+        if self.blocked() || self.draining.is_some() || self.rest.is_some() {
             return;
         }
         let due = self.projection.due(self.now, TURN_MAX + self.timers.held.len());
@@ -101,9 +111,11 @@ impl Actor {
 
     /// Sets the timer to when something is due next.
     pub(super) fn arm_timer(&mut self) {
-        let Some(due) = self.wake_at() else { return };
-        let wait = u64::try_from(due - self.now).unwrap_or(0);
-        let at = Instant::now() + Duration::from_millis(wait);
+        let due = self.wake_at().map(|due| {
+            let wait = u64::try_from(due - self.now).unwrap_or(0);
+            Instant::now() + Duration::from_millis(wait)
+        });
+        let Some(at) = due.into_iter().chain(self.patient_until()).min() else { return };
         // A timer that fires too early is set again; so it moves only when something is due earlier.
         if self.armed.is_none_or(|armed| at < armed) {
             self.timer.as_mut().reset(at);
@@ -113,6 +125,9 @@ impl Actor {
 
     /// When to look at what is due.
     fn wake_at(&self) -> Option<Millis> {
+        if let Some(rest) = &self.rest {
+            return Some(rest.until());
+        }
         let mut due = self.projection.next_due()?;
         if self.blocked() || self.draining.is_some() || due <= self.now && !self.open.has_room() {
             return None;
@@ -124,17 +139,21 @@ impl Actor {
                 free.and_then(|id| self.projection.execution(id)?.next_due(self.projection.able_since()));
             due = self.timers.held.values().filter_map(|held| held.until).chain(free).min()?;
         }
-        Some(due.max(self.timers.rest_until))
+        Some(due)
     }
 
-    /// The timer fired.
-    pub(super) fn woken(&mut self) {
-        let late = self.armed.take().is_some_and(|at| at.elapsed() > STALLED);
-        if late {
+    /// Sees whether the timer's time has come, before anything else is done: what the clock and the store owe is then
+    /// looked up.
+    pub(super) fn look_at_the_timer(&mut self) {
+        let Some(armed) = self.armed else { return };
+        let late = Instant::now().checked_duration_since(armed);
+        let Some(late) = late else { return };
+        self.armed = None;
+        if late > STALLED {
             // The whole process stood still, so workers could not be heard.
-            self.now = self.floor.now(&self.shared.clock);
             self.projection.set_able_since(self.now);
         }
+        self.lose_patience();
     }
 }
 
@@ -156,6 +175,21 @@ mod tests {
         }
         timers.undone(ID);
         assert!(timers.is_held(ID, Millis::MAX));
+    }
+
+    #[test]
+    fn what_is_not_due_any_more_is_let_go() {
+        let mut timers = Timers::default();
+        let [again, given_up, waits] = [2, 3, 4].map(|n| ExecutionId([n; 16]));
+        timers.fired(HERE, again, false, 0);
+        (0..FAILURES_MAX).for_each(|_| _ = timers.fired(HERE, given_up, false, 0));
+        timers.held.insert(waits, Held { failures: 0, until: None });
+        timers.let_go(AGAIN_MS - 1, |id| id == given_up);
+        assert_eq!(timers.held.len(), 3);
+        timers.let_go(AGAIN_MS, |id| id == again);
+        assert!(timers.held.keys().eq([&again, &waits]));
+        timers.let_go(AGAIN_MS, |_| false);
+        assert!(timers.held.keys().eq([&waits]));
     }
 
     #[test]
