@@ -1,7 +1,6 @@
 //! The client: submits work, asks about it, and acts on it.
 
 mod builder;
-mod bulk;
 mod find;
 mod follow;
 mod gather;

@@ -51,13 +51,12 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use stint_api::{
-    ActionReply, ActionRequest, BatchReply, BatchRequest, BulkJob, BulkReply, BulkRequest, BulksReply,
-    CancelRequest, CompleteRequest, CountReply, CountRequest, EndReply, EventsReply, ExchangeReply,
-    ExchangeRequest, Execution, ExecutionEvent, FailRequest, HeartbeatReply, HeartbeatRequest, Lane,
-    LaneReply, LaneSettings, LanesReply, LeaseReply, LeaseRequest, ListReply, ListRequest, LogReply,
-    LogRequest, LogsReply, PriorityRequest, Problem, ReadyReply, ReleaseRequest, ReplayRequest, ResultReply,
-    StepReply, StepRequest, StepResultRequest, StepsReply, SubmitReply, SubmitRequest, WhyReply, WorkerReply,
-    WorkerRequest, WorkersReply,
+    ActionReply, ActionRequest, BatchReply, BatchRequest, CancelRequest, CompleteRequest, CountReply,
+    CountRequest, EndReply, EventsReply, ExchangeReply, ExchangeRequest, Execution, ExecutionEvent,
+    FailRequest, HeartbeatReply, HeartbeatRequest, Lane, LaneReply, LaneSettings, LanesReply, LeaseReply,
+    LeaseRequest, ListReply, ListRequest, LogReply, LogRequest, LogsReply, PriorityRequest, Problem,
+    ReadyReply, ReleaseRequest, ReplayRequest, ResultReply, StepReply, StepRequest, StepResultRequest,
+    StepsReply, SubmitReply, SubmitRequest, WhyReply, WorkerReply, WorkerRequest, WorkersReply,
 };
 
 pub use http::HttpTransport;
@@ -188,17 +187,6 @@ pub enum Request {
     },
     /// `POST workers/{id}/drain`.
     DrainWorker(String, WorkerRequest),
-    /// `POST bulk`.
-    BeginBulk(Box<BulkRequest>),
-    /// `GET bulk/{job}`.
-    Bulk(Target),
-    /// `GET bulk`.
-    Bulks {
-        /// Whose.
-        namespace: String,
-    },
-    /// `POST bulk/{job}/stop`.
-    StopBulk(String, ActionRequest),
     /// `GET /readyz`.
     Ready,
 }
@@ -333,12 +321,6 @@ replies! {
     Workers(WorkersReply),
     /// A worker that was acted on.
     Worker(WorkerReply),
-    /// An action on many executions that was begun, or would be.
-    BulkBegun(BulkReply),
-    /// How far one has come.
-    Bulk(Box<BulkJob>),
-    /// All of them.
-    Bulks(BulksReply),
     /// The node takes requests.
     Ready(ReadyReply),
 }

@@ -71,15 +71,6 @@ impl InProcess {
                 let namespace = body.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
                 Reply::Worker(boxed(engine.drain_worker(namespace, id)).await?)
             }
-            Request::BeginBulk(body) => {
-                Reply::BulkBegun(boxed(engine.begin_bulk((**body).clone(), key)).await?)
-            }
-            Request::Bulk(of) => Reply::Bulk(Box::new(boxed(engine.bulk(&of.namespace, &of.name)).await?)),
-            Request::Bulks { namespace } => Reply::Bulks(boxed(engine.bulks(namespace)).await?),
-            Request::StopBulk(job, body) => {
-                let namespace = body.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-                Reply::Bulk(Box::new(boxed(engine.stop_bulk(namespace, job)).await?))
-            }
             Request::Ready => Reply::Ready(engine.ready()?),
         })
     }

@@ -48,9 +48,6 @@ fn reply(request: &Request, body: &[u8]) -> Result<Reply, SendError> {
         Request::Exchange(_) => Reply::Exchange(read(body)?),
         Request::Workers { .. } => Reply::Workers(read(body)?),
         Request::DrainWorker(..) => Reply::Worker(read(body)?),
-        Request::BeginBulk(_) => Reply::BulkBegun(read(body)?),
-        Request::Bulk(_) | Request::StopBulk(..) => Reply::Bulk(read(body)?),
-        Request::Bulks { .. } => Reply::Bulks(read(body)?),
         Request::Ready => Reply::Ready(read(body)?),
     })
 }

@@ -110,10 +110,6 @@ impl<'a> Call<'a> {
             Request::Exchange(body) => Self::post(vec!["v1", "worker", "exchange"], body),
             Request::Workers { namespace } => Self::get(vec!["v1", "workers"], namespace),
             Request::DrainWorker(id, body) => Self::post(vec!["v1", "workers", id, "drain"], body),
-            Request::BeginBulk(body) => Self::post(vec!["v1", "bulk"], body),
-            Request::Bulk(of) => Self::get(vec!["v1", "bulk", &of.name], &of.namespace),
-            Request::Bulks { namespace } => Self::get(vec!["v1", "bulk"], namespace),
-            Request::StopBulk(job, body) => Self::post(vec!["v1", "bulk", job, "stop"], body),
             Request::Ready => Self::get(vec!["readyz"], DEFAULT_NAMESPACE),
         }
     }
