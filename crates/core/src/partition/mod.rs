@@ -13,7 +13,7 @@ mod shelves;
 mod standing;
 mod timers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use bytes::Bytes;
 use crate::Millis;
 use crate::ids::{BulkId, ExecutionId, LeaseToken, PartitionId};
 use crate::key::{self, Key, Table};
-use crate::model::{BulkJob, Execution, Group, LaneSettings, Policy, Record};
+use crate::model::{BulkJob, Execution, Group, LaneSettings, Policy, Record, State};
 pub use counts::LaneCounts;
 use lanes::Lanes;
 use policies::Policies;
@@ -215,6 +215,23 @@ impl Partition {
     /// One group's ready work; none if its lane is paused.
     pub fn ready_in(&self, group: &Arc<Group>) -> Option<ReadyGroup> {
         self.lanes.offer(group)
+    }
+
+    /// Ready executions that are out of time, though their timers have not run yet: no claim starts them.
+    pub fn late(&self, now: Millis) -> BTreeSet<ExecutionId> {
+        let is_ready = |id: &ExecutionId| self.execution(*id).is_some_and(|e| e.state() == State::Ready);
+        self.timers.due(now, usize::MAX).into_iter().filter(is_ready).collect()
+    }
+
+    /// As [`Partition::ready_in`], without those that are [`Partition::late`].
+    pub fn startable_in(&self, group: &Arc<Group>, late: &BTreeSet<ExecutionId>) -> Option<ReadyGroup> {
+        let offer = self.lanes.offer(group)?;
+        if late.is_empty() {
+            return Some(offer);
+        }
+        let mut startable = self.lanes.ready(group)?.iter().filter(|(_, id)| !late.contains(id));
+        let (best, _) = startable.next()?;
+        Some(ReadyGroup { best, count: 1 + startable.count(), ..offer })
     }
 
     /// All groups of a lane, whether or not it starts work.

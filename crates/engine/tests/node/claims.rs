@@ -8,7 +8,7 @@ use stint_core::command::{BeginStep, Outcome, RecordStep, Release};
 use stint_core::model::State;
 use stint_engine::hub::{GrantedLease, Wanted};
 use stint_store::Store;
-use stint_store::memory::{Rates, SeededFaults};
+use stint_store::memory::{Outage, OutageKind, Rates, SeededFaults};
 use tokio::time::timeout;
 
 use crate::support::*;
@@ -65,6 +65,31 @@ async fn a_claim_finds_what_was_ready_before_over_all_partitions() {
     ids.sort();
     assert_eq!(got, ids);
     assert!(get(&running, 1, 1).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_out_of_time_is_not_offered_over_and_over() {
+    let store = store(true, None);
+    let running = Arc::new(open(&store, "a").await);
+    let (late, good) = (id(), id());
+    let policy = stint_core::model::Policy { queue_ttl_ms: Some(500), ..stint_core::model::DEFAULT_POLICY };
+    running.submit(stint_core::command::Submission { policy, ..submission(late) }).await;
+    // While a commit hangs the clock does nothing, so what is out of time stays where it is.
+    let (lasting, kind) = (Duration::from_secs(10), OutageKind::Hang);
+    let partition = Some(stint_store::PartitionId(HERE.0));
+    store.outage(Outage { handle: None, partition, lasting, kind });
+    let submitting = tokio::spawn({
+        let running = running.clone();
+        async move { running.submit(submission(good)).await }
+    });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let leases = get(&running, 2, 4).await;
+    assert!(leases.len() <= 1, "{leases:?}");
+    submitting.await.unwrap();
+    let leases: Vec<_> = leases.into_iter().chain(get(&running, 2, 20).await).collect();
+    let ids: Vec<_> = leases.iter().map(|lease| lease.grant.lease.execution).collect();
+    assert_eq!(ids, [good]);
+    assert_eq!(running.show(late).await.execution.state(), State::Expired);
 }
 
 #[tokio::test(start_paused = true)]
