@@ -9,6 +9,9 @@ use stint_store::{META, PARTITIONS, PartitionId, Room};
 use crate::dice::Dice;
 use crate::world::World;
 
+/// No lease lasts longer.
+const LEASE: Duration = Duration::from_secs(30);
+
 /// Lets things go wrong until the storm is over.
 pub(crate) async fn rage(world: Arc<World>) {
     let dice = Dice::new(world.plan.seed, "chaos");
@@ -68,7 +71,8 @@ fn outage(world: &Arc<World>, dice: &Dice) {
         kind: if dice.chance(500) { OutageKind::Hang } else { OutageKind::Refuse },
     };
     world.say(format_args!("{outage:?}"));
-    world.trace().count("outage");
+    let is_long = outage.lasting > LEASE && outage.kind == OutageKind::Hang;
+    world.trace().count(if is_long { "store stood still longer than any lease" } else { "outage" });
     world.store.outage(outage);
 }
 
@@ -86,7 +90,12 @@ fn still_worker(world: &Arc<World>, dice: &Dice) {
     tokio::spawn(async move {
         let Some(worker) = world.workers.get(number) else { return };
         world.say(format_args!("worker {number} stands still for {} ms", lasting.as_millis()));
-        world.trace().count("worker stood still");
+        let is_long = lasting > LEASE;
+        world.trace().count(if is_long {
+            "worker stood still longer than any lease"
+        } else {
+            "worker stood still"
+        });
         worker.stand_still(&world);
         tokio::time::sleep(lasting).await;
         worker.go_on(&world);

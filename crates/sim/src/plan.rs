@@ -35,6 +35,8 @@ pub struct Plan {
     pub(crate) levels: bool,
     /// The store runs out of room at times.
     pub(crate) low_room: bool,
+    /// Rest for so long that the oldest commit under way has come, late as it is.
+    pub(crate) long_rest: bool,
     /// Clients that submit and act.
     pub(crate) clients: u64,
     /// What each of them does.
@@ -103,7 +105,10 @@ impl Plan {
             workers: dice.between(1, 4),
             liars: dice.below(3),
             plant,
+            long_rest: false,
         };
+        // Drawn last: what was drawn before means the same as ever.
+        plan.long_rest = plan.plant.is_none() && dice.chance(100);
         plan.make_room_for_plant();
         plan
     }
@@ -115,7 +120,10 @@ impl Plan {
         self.rollbacks = plant == Plant::SilentLoss;
         self.levels = matches!(plant, Plant::HideLevel | Plant::KeepLevel);
         match plant {
-            Plant::LongLease => self.wire.lost_reply = 100,
+            Plant::LongLease => {
+                self.wire.lost_reply = 100;
+                (self.crashes, self.outages) = (true, true);
+            }
             Plant::StaleLease => self.liars = 2,
             Plant::SilentLoss => (self.store.late, self.store.repeat) = (0, 0),
             Plant::FreshKeys => self.wire.repeated = 200,

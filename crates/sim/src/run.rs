@@ -20,6 +20,9 @@ use crate::{chaos, node, panics};
 /// can be, several times over.
 const REST: Duration = Duration::from_secs(900);
 
+/// The oldest commit that is still under way arrives within this time.
+const OLDEST: Duration = Duration::from_secs(600);
+
 /// How a run went.
 #[derive(Debug)]
 pub struct Report {
@@ -131,6 +134,10 @@ async fn come_to_rest(world: &Arc<World>, mut scripts: JoinSet<()>) {
     }
     // All nodes have said by now what they know.
     tokio::time::sleep(Duration::from_secs(10)).await;
+    if world.plan.long_rest {
+        world.trace().count("rested until the oldest commit had come");
+        tokio::time::sleep(OLDEST).await;
+    }
     touch_everything(world, &client).await;
     read_everything(world, &client).await;
     // What is on its way arrives; then nothing happens any more.

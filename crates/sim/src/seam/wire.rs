@@ -265,6 +265,7 @@ fn said(reply: &Reply) -> String {
                     stint_api::Answer::Refused(problem) => format!("{} {}", of(&answer.lease), problem.code),
                     stint_api::Answer::Done(_) => format!("{} done", of(&answer.lease)),
                     stint_api::Answer::Step(_) => format!("{} step", of(&answer.lease)),
+                    stint_api::Answer::Logged(_) => format!("{} logged", of(&answer.lease)),
                 })
                 .collect::<Vec<_>>()
                 .join(", "),
