@@ -99,6 +99,9 @@ const KINDS: [EventKind; 20] = {
 };
 
 impl EventKind {
+    /// Every kind, in the order of their declaration.
+    pub const ALL: &'static [EventKind] = &KINDS;
+
     /// Its number in records.
     pub(crate) fn code(self) -> i64 {
         self as i64

@@ -24,6 +24,7 @@ mod find;
 mod journal;
 mod lanes;
 mod lease;
+pub(crate) mod observe;
 mod read;
 mod store;
 mod submit;
@@ -109,6 +110,7 @@ impl Engine {
 
     /// All a worker says and hears, in one call. Answered as soon as there is anything to say.
     pub async fn exchange(&self, request: ExchangeRequest) -> Result<ExchangeReply, Problem> {
+        self.0.node.shared().tally.exchanged();
         exchange::exchange(&self.0, request).await
     }
 

@@ -13,6 +13,7 @@
 
 mod backoff;
 pub mod backup;
+mod buckets;
 mod clock;
 mod config;
 mod edge;
@@ -33,10 +34,13 @@ mod stats;
 mod waiters;
 mod workers;
 
+pub use buckets::{Buckets, Distribution};
 pub use config::EngineConfig;
+pub use engine::observe::{LaneObservation, Observation, ScannerStats};
 pub use engine::{Engine, EventStream};
 pub use error::{CallError, OpenError};
 pub use forward::Peers;
 pub use node::{Node, WeakNode};
 pub use stats::NodeStats;
+pub use stint_core::LaneCounts;
 pub use waiters::Waiters;

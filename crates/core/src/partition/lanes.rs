@@ -133,6 +133,20 @@ impl Lanes {
             .flat_map(move |lanes| lanes.range::<str, _>((behind, Unbounded)).map(|(name, _)| name))
     }
 
+    /// Every lane with open executions, and the best ready one of each of its groups.
+    pub(super) fn all(
+        &self,
+    ) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, impl Iterator<Item = ExecutionId>)> {
+        let lanes = self
+            .0
+            .iter()
+            .flat_map(|(namespace, lanes)| lanes.iter().map(move |(name, lane)| (namespace, name, lane)));
+        lanes.filter(|(_, _, lane)| !lane.groups.is_empty()).map(|(namespace, name, lane)| {
+            let best = lane.groups.values().filter_map(|work| work.ready.iter().next());
+            (namespace, name, best.map(|(_, id)| id))
+        })
+    }
+
     pub(super) fn settings(&self, namespace: &str, lane: &str) -> Option<&LaneSettings> {
         self.get(namespace, lane)?.settings.as_deref()
     }

@@ -222,6 +222,10 @@ impl Board {
     }
 
     /// No claim takes anything any more.
+    pub(super) fn len(&self) -> usize {
+        self.claims.len()
+    }
+
     pub(super) fn close(&mut self) {
         self.closed = true;
         let ids: Vec<ClaimId> = self.claims.keys().copied().collect();

@@ -96,6 +96,11 @@ impl Hub {
         self.board().close();
     }
 
+    /// Claims that wait.
+    pub fn parked(&self) -> usize {
+        self.board().len()
+    }
+
     /// Registers a claim and looks for work for it.
     pub fn park(self: &Arc<Self>, wanted: Wanted) -> Parked {
         let wake = Arc::new(Notify::new());

@@ -106,6 +106,9 @@ impl Actor {
         self.shared.asks(self.id, None);
         self.hung = false;
         self.now = self.floor.now(&self.shared.clock);
+        if settled.troubled {
+            self.shared.tally.troubled();
+        }
         match settled.how {
             How::Committed(head) => self.committed(head),
             How::Conflict => self.conflicted().await,
@@ -142,6 +145,7 @@ impl Actor {
                 }
             }
             self.shared.committed(self.id, flight.open.ran.len(), flight.writes, self.projection.len());
+            self.shared.tally.happened(flight.since.elapsed(), &flight.events);
             self.shared.trims.written(self.id, flight.trim_at, flight.log_bytes);
             self.shared.waiters.publish(self.id, &flight.events);
             self.outbox.committed(std::mem::take(&mut flight.links));

@@ -66,7 +66,8 @@ pub(crate) fn start(shared: &Arc<Shared>) {
 async fn supervise(scanner: &dyn Scanner, shared: &Shared) {
     let every = shared.config.scan_every;
     loop {
-        run_once(scanner, &shared.clock).await;
+        let scanned = run_once(scanner, &shared.clock).await;
+        shared.tally.scanned(scanner.name(), scanned.processed, scanned.errors);
         tokio::time::sleep(every).await;
         loop {
             let woken = shared.trims.lowered();
