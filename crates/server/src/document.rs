@@ -31,9 +31,6 @@ const BODIES: &[Code] = &[
     Code::RequestTimeout,
 ];
 
-/// What every request that names one thing in its path may be refused with.
-const NAMED: &[Code] = &[Code::MalformedId, Code::NotFound];
-
 /// The parameters of paths, by the segment before them.
 const PATHS: &[(&str, &str, &str, &str)] = &[
     ("executions", "id", "The execution's id, as a submission gave it.", "ex_01k5f3v0000000000000000000"),
@@ -120,8 +117,12 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         codes.extend(BODIES);
     }
     let named = parameters_of(path);
-    if named.iter().any(|(_, name, ..)| *name != "name") {
-        codes.extend(NAMED);
+    if !named.is_empty() {
+        codes.push(Code::MalformedId);
+    }
+    // A lane comes into being by use: every name is one.
+    if named.iter().any(|(segment, ..)| *segment != "lanes") {
+        codes.push(Code::NotFound);
     }
     let mut parameters = Vec::new();
     for (_, name, description, example) in named {

@@ -7,18 +7,27 @@
 //! Where to look next: [`Server`] for its life, `routes/<resource>/<verb>.rs` for an endpoint, `extract.rs`
 //! for how bodies, headers and queries are read, `docs/API.md` for what a user sees.
 
+mod access;
 mod body;
 mod connection;
 mod document;
+mod endpoints;
 mod extract;
 mod feed;
 mod filter;
 mod guard;
 mod listen;
 mod page;
+mod memory;
+mod meter;
+mod metric_definitions;
+mod metrics;
 mod problems;
 mod query;
 mod reply;
+mod request_id;
 mod routes;
+mod watch;
 
 pub use listen::{BindError, Server, ServerConfig};
+pub use metric_definitions::{METRICS, MetricDefinition, MetricKind};

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tracing::{info, warn};
 
 use crate::connection::{Connections, open};
+use crate::request_id::RequestIds;
 use crate::routes::router;
 
 /// How a server is set up.
@@ -21,6 +22,8 @@ pub struct ServerConfig {
     pub body_bytes: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
+    /// How long a request may take beside that, and beside what a long poll waits.
+    pub request_timeout: Duration,
     /// How long open requests may take to end once the server is asked to stop.
     pub drain_timeout: Duration,
 }
@@ -59,6 +62,7 @@ impl ServerConfig {
             listen,
             body_bytes: stint_api::BODY_BYTES,
             body_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -82,12 +86,13 @@ impl Server {
         self.address
     }
 
-    /// Answers requests until `shutdown` is done. Then takes no more connections, lets the engine drain, which
+    /// Answers requests until `shutdown` is done. Then refuses new ones with `draining`, lets the engine drain, which
     /// answers all parked polls, and returns when all open requests are answered or the time for it is over.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, engine, config, .. } = self;
         let router = router(engine.clone(), &config);
-        let connections = Connections::new(router);
+        let ids = RequestIds::new((engine.node().random() >> 96) as u32);
+        let mut connections = Connections::new(router, ids);
         let watcher = GracefulShutdown::new();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
@@ -96,24 +101,33 @@ impl Server {
                 () = &mut shutdown => break,
                 stream = accept(&listener) => stream,
             };
-            let open = watcher.watch(open(&connections, stream));
-            tokio::spawn(async move {
-                // A connection that breaks is the client's business.
-                let _: Result<(), hyper::Error> = open.await;
-            });
+            serve_one(watcher.watch(open(&connections, stream)));
         }
-        drop(listener);
-        info!("draining");
+        info!(timeout_ms = config.drain_timeout.as_millis() as u64, "draining");
+        connections.drain();
         let ended = async {
             tokio::join!(engine.drain(), watcher.shutdown());
         };
-        if tokio::time::timeout(config.drain_timeout, ended).await.is_err() {
-            warn!(
-                timeout_ms = config.drain_timeout.as_millis() as u64,
-                "requests were cut off by the shutdown"
-            );
+        let mut ended = std::pin::pin!(tokio::time::timeout(config.drain_timeout, ended));
+        // Who comes now is told so, instead of finding nobody.
+        let in_time = loop {
+            tokio::select! {
+                biased;
+                ended = &mut ended => break ended.is_ok(),
+                stream = accept(&listener) => serve_one(open(&connections, stream)),
+            }
+        };
+        if !in_time {
+            warn!("requests were cut off by the shutdown");
         }
     }
+}
+
+fn serve_one(open: impl Future<Output = Result<(), hyper::Error>> + Send + 'static) {
+    tokio::spawn(async move {
+        // A connection that breaks is the client's business.
+        let _: Result<(), hyper::Error> = open.await;
+    });
 }
 
 /// The next connection. Running out of file descriptors ends nothing: the next close frees one.

@@ -5,22 +5,27 @@ mod executions;
 mod health;
 mod lanes;
 mod leases;
+mod metrics;
 mod openapi;
 mod worker;
 mod workers;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::handler::HandlerWithoutStateExt;
 use axum::http::{Method, Uri};
 use bytes::Bytes;
 use stint_api::{Code, DEFAULT_NAMESPACE, Problem};
 use stint_engine::Engine;
-use utoipa_axum::router::OpenApiRouter;
+use tower_layer::Layer;
 use utoipa_axum::routes;
 
 use crate::ServerConfig;
 use crate::document::document;
+use crate::endpoints::{Endpoints, NO_ROUTE};
+use crate::meter::Meter;
 use crate::reply::Refusal;
 
 /// What every handler has.
@@ -31,11 +36,13 @@ pub(crate) struct App {
     pub(crate) body_timeout: Duration,
     /// The OpenAPI document, as it is sent.
     pub(crate) document: Bytes,
+    pub(crate) meters: Arc<[Arc<Meter>]>,
+    pub(crate) began: Instant,
 }
 
 /// The endpoints and what they say of themselves: one registration gives both, so that neither can be missing.
-fn endpoints() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+fn endpoints(config: &ServerConfig) -> Endpoints {
+    Endpoints::new(config)
         .routes(routes!(executions::list::list, executions::submit::submit))
         .routes(routes!(executions::count::count))
         .routes(routes!(executions::submit_batch::submit_batch))
@@ -73,18 +80,26 @@ fn endpoints() -> OpenApiRouter<App> {
         .routes(routes!(openapi::openapi))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(metrics::metrics))
 }
 
 /// All endpoints over an engine.
 pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
-    let (router, collected) = endpoints().split_for_parts();
+    let endpoints = endpoints(config);
+    let nowhere = endpoints.watch(NO_ROUTE, config.request_timeout);
+    let (router, collected) = endpoints.router.split_for_parts();
     let app = App {
         engine,
         body_bytes: config.body_bytes,
         body_timeout: config.body_timeout,
         document: document(collected).to_string().into(),
+        meters: endpoints.meters.into_iter().chain([nowhere.meter.clone()]).collect(),
+        began: Instant::now(),
     };
-    router.fallback(no_endpoint).method_not_allowed_fallback(no_method).with_state(app)
+    router
+        .fallback_service(nowhere.layer(no_endpoint.into_service()))
+        .method_not_allowed_fallback(no_method)
+        .with_state(app)
 }
 
 /// The namespace that a body names, or the default.

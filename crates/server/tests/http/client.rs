@@ -53,12 +53,23 @@ impl Client {
         self.reply().await.expect("an answer")
     }
 
+    /// Sends a whole request; a reply that goes on without end is read to the end of its head.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> Option<Reply> {
+        self.write(bytes).await;
+        let is_head = bytes.starts_with(b"HEAD ");
+        self.reply_to(is_head).await
+    }
+
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
 
     /// The next reply; none if the server closed the connection instead.
     pub(crate) async fn reply(&mut self) -> Option<Reply> {
+        self.reply_to(false).await
+    }
+
+    async fn reply_to(&mut self, is_head: bool) -> Option<Reply> {
         let end = loop {
             if let Some(at) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
                 break at + 4;
@@ -72,6 +83,7 @@ impl Client {
             .lines()
             .find_map(|line| line.strip_prefix("content-length: "))
             .map_or(0, |text| text.parse::<usize>().unwrap());
+        let length = if is_head { 0 } else { length };
         while self.read.len() < length {
             assert!(self.more().await, "the reply broke off: {head}");
         }
@@ -88,6 +100,11 @@ impl Client {
 impl Reply {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Whether another request may follow on the same connection.
+    pub(crate) fn keeps_alive(&self) -> bool {
+        self.header("connection") != Some("close") && self.header("transfer-encoding").is_none()
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

@@ -4,12 +4,15 @@
 
 mod api;
 mod bad_requests;
+mod bend;
 mod client;
 mod document;
 mod events;
 mod find;
-mod journal;
+mod fuzz;
 mod lifecycle;
+mod metrics;
 mod protocol;
 mod served;
+mod shutdown;
 mod work;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use stint_engine::{Engine, EngineConfig};
 use stint_server::{Server, ServerConfig};
 use stint_store::memory::{MemoryConfig, MemoryStore};
+use stint_store::{Head, PartitionId, Store};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -15,6 +16,7 @@ use crate::client::Client;
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
     pub(crate) engine: Engine,
+    store: Arc<MemoryStore>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -25,7 +27,8 @@ impl Served {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut ServerConfig)) -> Self {
-        let engine = engine().await;
+        let store = Arc::new(MemoryStore::new(MemoryConfig::default()));
+        let engine = Engine::open(store.clone(), EngineConfig::default()).await.unwrap();
         let mut config = ServerConfig::new("127.0.0.1:0".parse().unwrap());
         change(&mut config);
         let server = Server::bind(engine.clone(), config).await.unwrap();
@@ -35,11 +38,20 @@ impl Served {
             // A dropped sender stops as well.
             let _ = stopped.await;
         }));
-        Self { address, engine, stop: Some(stop), task }
+        Self { address, engine, store, stop: Some(stop), task }
     }
 
     pub(crate) async fn client(&self) -> Client {
         Client::connect(self.address).await
+    }
+
+    /// Where all partitions stand: unchanged if nothing was written.
+    pub(crate) async fn heads(&self) -> Vec<Head> {
+        let mut heads = Vec::new();
+        for partition in 0..64 {
+            heads.push(self.store.get(PartitionId(partition), Vec::new()).await.unwrap().head);
+        }
+        heads
     }
 
     /// Begins to shut down.
@@ -52,8 +64,4 @@ impl Served {
         self.stop();
         (&mut self.task).await.unwrap();
     }
-}
-
-async fn engine() -> Engine {
-    Engine::open(Arc::new(MemoryStore::new(MemoryConfig::default())), EngineConfig::default()).await.unwrap()
 }
