@@ -9,6 +9,7 @@ pub(crate) mod demo;
 pub(crate) mod dev;
 mod filter;
 pub(crate) mod lane;
+mod limits;
 pub(crate) mod list;
 pub(crate) mod logs;
 mod outcome;

@@ -7,7 +7,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::ServerConfig;
 use crate::meter::Meter;
-use crate::routes::App;
+use crate::routes::{App, no_method};
 use crate::watch::Watch;
 
 /// What requests are counted under that no endpoint takes.
@@ -44,7 +44,7 @@ impl Endpoints {
         }
         let watch = self.watch(&path, patience);
         self.meters.push(watch.meter.clone());
-        self.router = self.router.routes((schemas, paths, methods.layer(watch)));
+        self.router = self.router.routes((schemas, paths, methods.fallback(no_method).layer(watch)));
         self
     }
 

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::json;
 use stint_engine::{Engine, EngineConfig};
-use stint_server::{Server, ServerConfig};
+use stint_server::Server;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
+use super::limits::ServeLimits;
 use crate::exit::Failed;
 use crate::signals::{self, Interrupts};
 use crate::store::{StoreArgs, StoreUrl};
@@ -32,6 +33,8 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     how: StoreArgs,
+    #[command(flatten)]
+    limits: ServeLimits,
     /// Ends when standard input closes.
     #[arg(long, hide = true)]
     with_parent: bool,
@@ -45,6 +48,7 @@ pub(super) struct Hosted {
     store: StoreUrl,
     listen: SocketAddr,
     how: StoreArgs,
+    limits: ServeLimits,
     node_name: Option<String>,
     with_parent: bool,
     report: Option<PathBuf>,
@@ -53,14 +57,22 @@ pub(super) struct Hosted {
 impl Hosted {
     /// A server on this store at this address.
     pub(super) fn new(store: StoreUrl, listen: SocketAddr, how: StoreArgs) -> Self {
-        Self { store, listen, how, node_name: None, with_parent: false, report: None }
+        Self {
+            store,
+            listen,
+            how,
+            limits: ServeLimits::default(),
+            node_name: None,
+            with_parent: false,
+            report: None,
+        }
     }
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
     start_log("info", args.json);
-    let Args { store, listen, node_name, json: _, how, with_parent, report } = args;
-    host(Hosted { store, listen, how, node_name, with_parent, report }, |_| {})
+    let Args { store, listen, node_name, json: _, how, limits, with_parent, report } = args;
+    host(Hosted { store, listen, how, limits, node_name, with_parent, report }, |_| {})
 }
 
 /// Serves until a signal comes. Says the address on standard output, and whatever `ready` says after it.
@@ -78,6 +90,7 @@ async fn serve(args: Hosted, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     if let Some(name) = args.node_name {
         config.node = name;
     }
+    args.limits.hold(&mut config);
     let opening = async {
         let store = args.store.open(&args.how).await?;
         let opened = Engine::open(store.clone(), config).await;
@@ -93,7 +106,7 @@ async fn serve(args: Hosted, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         }
         opened = opening => opened?,
     };
-    let server = Server::bind(engine.clone(), ServerConfig::new(args.listen)).await?;
+    let server = Server::bind(engine.clone(), args.limits.server(args.listen)).await?;
     let line = format!("stint listening on http://{}", server.address());
     writeln!(std::io::stdout(), "{line}").context("cannot say the address on standard output")?;
     info!(address = %server.address(), "listening");

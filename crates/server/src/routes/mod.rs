@@ -96,10 +96,7 @@ pub(crate) fn router(engine: Engine, config: &ServerConfig) -> Router {
         meters: endpoints.meters.into_iter().chain([nowhere.meter.clone()]).collect(),
         began: Instant::now(),
     };
-    router
-        .fallback_service(nowhere.layer(no_endpoint.into_service()))
-        .method_not_allowed_fallback(no_method)
-        .with_state(app)
+    router.fallback_service(nowhere.layer(no_endpoint.into_service())).with_state(app)
 }
 
 /// The namespace that a body names, or the default.
@@ -112,6 +109,7 @@ async fn no_endpoint(uri: Uri) -> Refusal {
     Refusal(Problem::new(Code::NotFound, detail).remedy("The endpoints are listed in docs/API.md."))
 }
 
-async fn no_method(method: Method, uri: Uri) -> Refusal {
+/// Answers for methods that an endpoint does not have.
+pub(crate) async fn no_method(method: Method, uri: Uri) -> Refusal {
     Refusal(Problem::new(Code::MethodNotAllowed, format!("{} does not take {method}", uri.path())))
 }

@@ -20,7 +20,7 @@ fn every_metric_stands_in_the_documentation() {
             format!("| `{}` | {kind} | {} | {} |", metric.name, labels.join(", "), metric.help)
         })
         .collect();
-    let written: Vec<&str> = page.lines().filter(|line| line.starts_with("| `stint_")).collect();
+    let written: Vec<&str> = page.lines().filter(|line| line.starts_with("| `stint_") && line.matches('|').count() == 5).collect();
     assert_eq!(
         written,
         rows,
@@ -45,6 +45,7 @@ async fn what_happens_is_counted() {
     client.call(&format!("/v1/leases/{}/fail", lease(1)), failed).await;
     client.get("/v1/executions/nothing").await;
     client.get("/nowhere").await;
+    client.request("DELETE", "/v1/workers", "", b"").await;
     let exchange =
         r#"{"worker":{"name":"w","session":"s"},"n":1,"seen":0,"lanes":["z"],"max":0,"wait_ms":0}"#;
     client.call("/v1/worker/exchange", exchange).await;
@@ -66,6 +67,7 @@ async fn what_happens_is_counted() {
         "stint_http_requests_total{route=\"/v1/executions\",method=\"POST\",status=\"201\"} 3",
         "stint_http_requests_total{route=\"/v1/executions/{id}\",method=\"GET\",status=\"400\"} 1",
         "stint_http_requests_total{route=\"(none)\",method=\"GET\",status=\"404\"} 1",
+        "stint_http_requests_total{route=\"/v1/workers\",method=\"OTHER\",status=\"405\"} 1",
         "stint_http_requests_open{route=\"/metrics\"} 1.0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
