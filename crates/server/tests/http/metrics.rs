@@ -20,7 +20,8 @@ fn every_metric_stands_in_the_documentation() {
             format!("| `{}` | {kind} | {} | {} |", metric.name, labels.join(", "), metric.help)
         })
         .collect();
-    let written: Vec<&str> = page.lines().filter(|line| line.starts_with("| `stint_") && line.matches('|').count() == 5).collect();
+    let written: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("| `stint_") && line.matches('|').count() == 5).collect();
     assert_eq!(
         written,
         rows,

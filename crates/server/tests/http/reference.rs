@@ -23,7 +23,8 @@ async fn every_example_works() {
     let served = Served::start().await;
     served.engine.opened().await;
     let reference = include_str!("../../../../docs/API.md");
-    let examples: Vec<&str> = reference.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let examples: Vec<&str> =
+        reference.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(examples.len() > 30, "the examples are not found");
     let script = format!("{STRICT}set -x\n{}", examples.join("echo\n"));
     let there = format!("S=http://{}/v1", served.address);
@@ -32,7 +33,9 @@ async fn every_example_works() {
     let said = String::from_utf8_lossy(&run.stdout);
     let trace = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{trace}\n{said}");
-    for reply in [r#""state":"completed""#, r#""run":true"#, r#""accepted":2"#, r#""status":"ready""#, "# EOF"] {
+    for reply in
+        [r#""state":"completed""#, r#""run":true"#, r#""accepted":2"#, r#""status":"ready""#, "# EOF"]
+    {
         assert!(said.contains(reply), "no {reply}\n{trace}\n{said}");
     }
     assert!(!said.contains(r#""error":{"type":"urn:"#), "an example was refused\n{trace}\n{said}");
