@@ -66,6 +66,17 @@ impl Client {
     }
 
     /// A client of an engine in the same process. See [`Embedded`](crate::Embedded).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), stint::Error> {
+    /// let stint = stint::Embedded::in_memory().await?;
+    /// let client = stint::Client::in_process(stint.engine().clone());
+    /// assert_eq!(client.ready().await?.status, "ready");
+    /// # stint.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn in_process(engine: Engine) -> Self {
         Self::over(Arc::new(InProcess::new(engine)), Self::builder())
     }

@@ -2,7 +2,8 @@
 //!
 //! A [`Client`] submits executions, asks about them and acts on them. A [`Worker`] leases executions and runs
 //! handlers for them: async functions with typed input and output. The same code runs against a server, against an
-//! engine inside the program ([`Embedded`]), and in tests under a clock of their own ([`testing`], a cargo feature).
+//! engine inside the program ([`Embedded`]), and in tests under a clock of their own (`stint::testing`, with the cargo
+//! feature `testing`).
 //!
 //! ```
 //! use std::time::Duration;

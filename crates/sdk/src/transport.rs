@@ -142,6 +142,17 @@ pub enum Request {
     SetPriority(String, PriorityRequest),
     /// `POST executions/{id}/pause`, `resume` or `revoke`.
     Act(Action, String, ActionRequest),
+    /// `POST bulk`.
+    BeginBulk(BulkRequest),
+    /// `GET bulk/{job}`.
+    Bulk(Target),
+    /// `GET bulk`.
+    Bulks {
+        /// Whose.
+        namespace: String,
+    },
+    /// `POST bulk/{job}/stop`.
+    StopBulk(Target),
     /// `GET lanes`.
     Lanes {
         /// Whose.
@@ -301,6 +312,12 @@ replies! {
     Acted(ActionReply),
     /// A lane.
     Lane(Box<Lane>),
+    /// An action on many was begun, or counted.
+    BulkBegun(BulkReply),
+    /// How far an action on many is.
+    Bulk(Box<BulkJob>),
+    /// Actions on many.
+    Bulks(BulksReply),
     /// A page of lanes.
     Lanes(LanesReply),
     /// A changed lane.

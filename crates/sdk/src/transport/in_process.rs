@@ -47,6 +47,12 @@ impl InProcess {
                 let (limit, cursor) = (page.limit, page.cursor.as_deref());
                 Reply::Logs(boxed(engine.logs(&of.namespace, &of.name, *attempt, limit, cursor)).await?)
             }
+            Request::BeginBulk(body) => Reply::BulkBegun(boxed(engine.begin_bulk(body.clone(), key)).await?),
+            Request::Bulk(of) => Reply::Bulk(Box::new(boxed(engine.bulk(&of.namespace, &of.name)).await?)),
+            Request::Bulks { namespace } => Reply::Bulks(boxed(engine.bulks(namespace)).await?),
+            Request::StopBulk(of) => {
+                Reply::Bulk(Box::new(boxed(engine.stop_bulk(&of.namespace, &of.name)).await?))
+            }
             Request::Lanes { namespace, page } => {
                 let (limit, cursor) = (page.limit, page.cursor.as_deref());
                 Reply::Lanes(boxed(engine.lanes(namespace, limit, cursor)).await?)

@@ -35,6 +35,9 @@ fn reply(request: &Request, body: &[u8]) -> Result<Reply, SendError> {
         Request::Cancel(..) | Request::Replay(..) | Request::SetPriority(..) | Request::Act(..) => {
             Reply::Acted(read(body)?)
         }
+        Request::BeginBulk(_) => Reply::BulkBegun(read(body)?),
+        Request::Bulk(_) | Request::StopBulk(_) => Reply::Bulk(read(body)?),
+        Request::Bulks { .. } => Reply::Bulks(read(body)?),
         Request::Lanes { .. } => Reply::Lanes(read(body)?),
         Request::Lane(_) => Reply::Lane(read(body)?),
         Request::SetLane(..) | Request::ActOnLane(..) => Reply::LaneChanged(read(body)?),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use reqwest::Method;
 use serde::Serialize;
-use stint_api::{DEFAULT_NAMESPACE, LaneRequest};
+use stint_api::{ActionRequest, DEFAULT_NAMESPACE, LaneRequest};
 
 use crate::transport::{Action, LaneAction, Page, Request, Target};
 
@@ -88,6 +88,13 @@ impl<'a> Call<'a> {
             Request::Replay(id, body) => Self::post(vec!["v1", "executions", id, "replay"], body),
             Request::SetPriority(id, body) => Self::post(vec!["v1", "executions", id, "priority"], body),
             Request::Act(action, id, body) => Self::post(vec!["v1", "executions", id, action.verb()], body),
+            Request::BeginBulk(body) => Self::post(vec!["v1", "bulk"], body),
+            Request::Bulk(of) => Self::get(vec!["v1", "bulk", &of.name], &of.namespace),
+            Request::Bulks { namespace } => Self::get(vec!["v1", "bulk"], namespace),
+            Request::StopBulk(Target { namespace, name }) => Self::post(
+                vec!["v1", "bulk", name, "stop"],
+                &ActionRequest { namespace: Some(namespace.clone()) },
+            ),
             Request::Lanes { namespace, page } => Self::get(vec!["v1", "lanes"], namespace).page(page),
             Request::Lane(of) => Self::get(vec!["v1", "lanes", &of.name], &of.namespace),
             Request::SetLane(name, body) => {
