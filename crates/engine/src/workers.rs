@@ -158,7 +158,9 @@ impl Workers {
     pub(crate) fn lack(&self, group: &Group) -> Option<Lack> {
         let now = Instant::now();
         let seen = self.lock();
-        let there = seen.values().filter(|worker| now.duration_since(worker.at) < LATELY);
+        // One that drains takes nothing more.
+        let there = |worker: &&Seen| !worker.draining && now.duration_since(worker.at) < LATELY;
+        let there = seen.values().filter(there);
         let lane: Vec<&ClaimFilter> = there
             .map(|worker| &*worker.filter)
             .filter(|filter| filter.namespace == group.namespace && filter.lanes.contains(&group.lane))
@@ -248,8 +250,10 @@ mod tests {
         ] {
             assert_eq!(workers.lack(&group), lack, "{group:?}");
         }
+        assert_eq!(workers.drain("default", "one"), Some(None));
+        assert_eq!(workers.lack(&group("a", "k", &["gpu"])), Some(Lack::Capability(vec!["gpu".into()])));
         tokio::time::advance(LATELY).await;
-        assert_eq!(workers.lack(&group("a", "k", &["gpu"])), Some(Lack::Lane));
+        assert_eq!(workers.lack(&group("a", "k", &["big"])), Some(Lack::Lane));
         assert!(workers.list("default", &BTreeMap::new()).is_empty());
     }
 

@@ -47,3 +47,39 @@ impl Feed {
         Some(Event::default().id(event.cursor).event(event.event).data(data))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::response::{IntoResponse, Sse};
+    use http_body_util::BodyExt;
+    use stint_api::{Payload, SubmitRequest};
+    use stint_engine::{Engine, EngineConfig};
+    use stint_store::memory::{MemoryConfig, MemoryStore, StoreClock};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_stream_is_kept_alive() {
+        let clock = StoreClock::Virtual(1_763_895_600_000);
+        let store = MemoryStore::new(MemoryConfig { clock, ..MemoryConfig::default() });
+        let engine = Engine::open(Arc::new(store), EngineConfig::default()).await.unwrap();
+        let id = engine.submit(SubmitRequest::new("a", Payload::null()), None).await.unwrap().id;
+        let events = engine.follow("default", &id, None).await.unwrap();
+        let mut body = Sse::new(feed(events)).into_response().into_body();
+        let mut heard = async || {
+            let frame = body.frame().await?.unwrap().into_data().unwrap();
+            Some(String::from_utf8(frame.to_vec()).unwrap())
+        };
+        assert!(heard().await.unwrap().contains("event: submitted\n"));
+        let start = tokio::time::Instant::now();
+        for count in 1..=3 {
+            assert_eq!(heard().await.unwrap().trim_end(), ":");
+            assert_eq!(start.elapsed().as_secs(), 15 * count);
+        }
+        engine.cancel("default", &id, stint_api::CancelRequest::default()).await.unwrap();
+        assert!(heard().await.unwrap().contains("event: cancelled\n"));
+        assert_eq!(heard().await, None);
+    }
+}

@@ -141,8 +141,8 @@ impl Inner {
     /// A lease that a request names. One of another namespace than the request's is not there.
     pub(super) async fn leased(&self, text: &str, namespace: Option<&str>) -> Result<LeaseRef, Problem> {
         let lease = lease_ref(text)?;
-        if namespace.is_some() {
-            self.show(namespace, lease.execution, false).await?;
+        if let Some(namespace) = namespace {
+            self.peek(namespace, lease.execution).await?;
         }
         Ok(lease)
     }
