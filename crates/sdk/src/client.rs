@@ -1,6 +1,7 @@
 //! The client: submits work, asks about it, and acts on it.
 
 mod builder;
+mod bulk;
 mod find;
 mod follow;
 mod gather;

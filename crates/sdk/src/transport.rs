@@ -51,12 +51,13 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use stint_api::{
-    ActionReply, ActionRequest, BatchReply, BatchRequest, CancelRequest, CompleteRequest, CountReply,
-    CountRequest, EndReply, EventsReply, ExchangeReply, ExchangeRequest, Execution, ExecutionEvent,
-    FailRequest, HeartbeatReply, HeartbeatRequest, Lane, LaneReply, LaneSettings, LanesReply, LeaseReply,
-    LeaseRequest, ListReply, ListRequest, LogReply, LogRequest, LogsReply, PriorityRequest, Problem,
-    ReadyReply, ReleaseRequest, ReplayRequest, ResultReply, StepReply, StepRequest, StepResultRequest,
-    StepsReply, SubmitReply, SubmitRequest, WhyReply, WorkerReply, WorkerRequest, WorkersReply,
+    ActionReply, ActionRequest, BatchReply, BatchRequest, BulkJob, BulkReply, BulkRequest, BulksReply,
+    CancelRequest, CompleteRequest, CountReply, CountRequest, EndReply, EventsReply, ExchangeReply,
+    ExchangeRequest, Execution, ExecutionEvent, FailRequest, HeartbeatReply, HeartbeatRequest, Lane,
+    LaneReply, LaneSettings, LanesReply, LeaseReply, LeaseRequest, ListReply, ListRequest, LogReply,
+    LogRequest, LogsReply, PriorityRequest, Problem, ReadyReply, ReleaseRequest, ReplayRequest, ResultReply,
+    StepReply, StepRequest, StepResultRequest, StepsReply, SubmitReply, SubmitRequest, WhyReply, WorkerReply,
+    WorkerRequest, WorkersReply,
 };
 
 pub use http::HttpTransport;
