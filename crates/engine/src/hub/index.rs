@@ -74,6 +74,19 @@ pub(super) struct Choice {
     pub(super) until: Millis,
 }
 
+/// When to look for what can be forgotten: each time there is twice as much as the last sweep left, so that a sweep's
+/// cost is shared by all that came since.
+#[derive(Default, Debug)]
+struct Sweeps {
+    left: usize,
+}
+
+impl Sweeps {
+    fn is_due(&self, count: usize, kept: usize) -> bool {
+        count > kept.max(self.left.saturating_mul(2))
+    }
+}
+
 #[derive(Default, Debug)]
 pub(super) struct Index {
     groups: BTreeMap<GroupId, GroupEntry>,
@@ -81,6 +94,8 @@ pub(super) struct Index {
     filters: BTreeMap<FilterId, FilterEntry>,
     filter_ids: BTreeMap<FilterKey, FilterId>,
     lanes: BTreeMap<LaneName, Lane>,
+    group_sweeps: Sweeps,
+    filter_sweeps: Sweeps,
     next: u64,
 }
 
@@ -108,8 +123,9 @@ impl Index {
         if let Some(entry) = self.filters.get_mut(&id) {
             entry.claims -= 1;
         }
-        if self.filters.len() > FILTERS_KEPT {
+        if self.filter_sweeps.is_due(self.filters.len(), FILTERS_KEPT) {
             self.forget_filters();
+            self.filter_sweeps.left = self.filters.len();
         }
     }
 
@@ -264,8 +280,9 @@ impl Index {
     }
 
     fn add_group(&mut self, group: Arc<Group>) -> GroupId {
-        if self.groups.len() > GROUPS_KEPT {
+        if self.group_sweeps.is_due(self.groups.len(), GROUPS_KEPT) {
             self.forget_groups();
+            self.group_sweeps.left = self.groups.len();
         }
         let id = GroupId(self.number());
         let lane = self.lanes.entry((group.namespace.clone(), group.lane.clone())).or_default();
@@ -355,5 +372,29 @@ impl Index {
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_that_all_have_work_are_not_swept_for_each_new_one() {
+        let mut index = Index::default();
+        let mut sweeps = 0;
+        for n in 0..5 * GROUPS_KEPT {
+            let group = Arc::new(Group {
+                namespace: "default".into(),
+                lane: "default".into(),
+                kind: n.to_string().into(),
+                requires: Vec::new(),
+            });
+            let ready = ReadyGroup { group: group.clone(), best: 0, count: 1 };
+            let left = index.group_sweeps.left;
+            index.set(PartitionId(0), &group, Some(&ready));
+            sweeps += usize::from(index.group_sweeps.left != left);
+        }
+        assert_eq!((index.groups.len(), sweeps), (5 * GROUPS_KEPT, 3));
     }
 }
