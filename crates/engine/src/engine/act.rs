@@ -19,6 +19,9 @@ const GRACE_MS: Millis = 30_000;
 /// Steps of one execution that a replay looks at.
 const STEPS_MAX: usize = 1_000_000;
 
+/// Steps of one read: their results are read with them, and dropped.
+const STEPS_PAGE: usize = 100;
+
 impl Engine {
     /// Stops an execution: at once, or when its worker has had the time to.
     pub async fn cancel(
@@ -116,31 +119,46 @@ impl Inner {
         Ok(ActionReply { id: id.to_string(), state, reason: blocked_by.map(str::to_owned) })
     }
 
-    /// All steps of an ended execution.
+    /// All steps of an ended execution, without their results.
     pub(super) async fn journal(
         &self,
         namespace: &str,
         id: ExecutionId,
     ) -> Result<Vec<(String, StepRecord)>, Problem> {
         // Its answer leaves when all that it saw is committed, so the range sees all of the journal.
-        let shown = self.show(Some(namespace), id, false).await?;
-        if !shown.execution.state().is_end() {
+        if !self.peek(namespace, id).await?.state().is_end() {
             // The command says so, too; reading a long journal first would be for nothing.
             return Ok(Vec::new());
         }
-        let from = key::steps(id);
+        let mut from = key::steps(id);
         let to = after(&from);
         let first = from.bytes.len();
-        let rows = self.node.range(id.partition(), from, to, STEPS_MAX).await.map_err(problem)?;
-        rows.into_iter()
-            .map(|(key, value)| {
+        let mut steps = Vec::new();
+        while steps.len() < STEPS_MAX {
+            let rows = self.node.range(id.partition(), from.clone(), to.clone(), STEPS_PAGE).await;
+            let rows = rows.map_err(problem)?;
+            let more = rows.len() == STEPS_PAGE;
+            if let Some((last, _)) = rows.last() {
+                from.bytes = [last, &[0][..]].concat().into();
+            }
+            for (key, value) in rows {
                 let name = key.get(first..).and_then(|name| std::str::from_utf8(name).ok());
                 let record = minicbor::decode::<StepRecord>(&value).ok();
-                name.map(str::to_owned).zip(record)
-            })
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| Problem::new(Code::Internal, "a step of this execution can't be read"))
+                let (name, mut record) = name.zip(record).ok_or_else(unreadable)?;
+                // Where it stands is all that a replay asks for: results may be as large as memory, all together.
+                record.result = None;
+                steps.push((name.to_owned(), record));
+            }
+            if !more {
+                break;
+            }
+        }
+        Ok(steps)
     }
+}
+
+fn unreadable() -> Problem {
+    Problem::new(Code::Internal, "a step of this execution can't be read")
 }
 
 /// The end of the range of keys that begin with `prefix`, which is not all 0xFF.
