@@ -12,7 +12,7 @@ use super::payload;
 use crate::hub::GrantedLease;
 
 /// Bytes of inputs and journals in one reply; leases beyond it are given back.
-const REPLY_BYTES: usize = 8 << 20;
+pub(crate) const REPLY_BYTES: usize = 8 << 20;
 
 /// Results of journaled steps that a lease carries, in bytes.
 pub(crate) const JOURNAL_BYTES: usize = 256 << 10;

@@ -62,6 +62,8 @@ struct Claim {
     leases: Vec<GrantedLease>,
     /// How often each partition was asked: a token is used once in a partition.
     asked: BTreeMap<PartitionId, u32>,
+    /// Bytes that partitions read for its leases.
+    bytes: usize,
     takes: Takes,
     wake: Arc<Notify>,
 }
@@ -196,6 +198,18 @@ impl Board {
         Vec::new()
     }
 
+    /// Whether so many bytes more may be read for the claim's leases. If not, it takes nothing new: the rest is for others.
+    pub(super) fn has_room(&mut self, id: ClaimId, bytes: usize, max: usize) -> bool {
+        let Some(claim) = self.claims.get_mut(&id) else { return false };
+        if claim.bytes == 0 || claim.bytes + bytes <= max {
+            claim.bytes += bytes.max(1);
+            return true;
+        }
+        claim.takes = Takes::Nothing;
+        self.note_waiting(id);
+        false
+    }
+
     /// From now on the claim takes nothing that is not known yet.
     pub(super) fn stop_waiting(&mut self, id: ClaimId) {
         if let Some(claim) = self.claims.get_mut(&id)
@@ -248,6 +262,7 @@ impl Board {
             reserved: 0,
             leases: Vec::new(),
             asked: BTreeMap::new(),
+            bytes: 0,
             takes: if self.closed { Takes::Nothing } else { Takes::All },
             wake,
         };

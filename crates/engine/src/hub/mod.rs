@@ -32,6 +32,8 @@ pub use reservation::{Change, ClaimId, GrantedLease, Reservation};
 use stint_core::{LeaseRef, LeaseToken, PartitionId, ReadyGroup};
 use tokio::sync::Notify;
 
+use crate::edge::lease::REPLY_BYTES;
+
 /// How the hub reaches the partitions. Neither call waits.
 pub trait Serve: Send + Sync {
     /// Asks a partition to fill a reservation.
@@ -89,6 +91,12 @@ impl Hub {
     #[must_use = "these leases have to be released"]
     pub fn fulfil(&self, claim: ClaimId, leases: Vec<GrantedLease>) -> Vec<LeaseRef> {
         self.board().fulfil(claim, leases)
+    }
+
+    /// Whether a claim's answer still has room for a lease of so many bytes. If not, its slot and the lease have to be
+    /// given back, and the claim gets nothing new. A claim that is gone has no room.
+    pub fn has_room(&self, claim: ClaimId, bytes: usize) -> bool {
+        self.board().has_room(claim, bytes, REPLY_BYTES)
     }
 
     /// No claim gets anything new from now on; all are answered.

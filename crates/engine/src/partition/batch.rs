@@ -6,7 +6,7 @@ use bytes::Bytes;
 use stint_core::command::Grant;
 use stint_core::event::{Event, EventKind, encode_log};
 use stint_core::model::{Link, Record};
-use stint_core::{Key, Millis, Partition, PartitionId, Table, Txn, key};
+use stint_core::{Key, LeaseRef, Millis, Partition, PartitionId, Table, Txn, key};
 use stint_store as store;
 use tokio::time::Instant;
 
@@ -123,6 +123,8 @@ pub(super) struct InFlight {
     pub(super) since: Instant,
     /// Leases that are complete and wait for the commit alone.
     pub(super) carried: Vec<(ClaimId, Vec<GrantedLease>)>,
+    /// Leases that find no room in their claim's answer.
+    pub(super) beyond: Vec<(ClaimId, LeaseRef)>,
     /// Whether other leases of it are still being read for.
     pub(super) carrying: bool,
     /// Leases whose journal is read once it is committed.

@@ -2,18 +2,19 @@
 //! beside the commit.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use stint_core::command::{Grant, Outcome, Release, Submit};
 use stint_core::model::{Spec, StepRecord};
-use stint_core::{Command, Key, Millis, key};
+use stint_core::{Command, Key, LeaseRef, Millis, key};
 use stint_store as store;
 
 use super::batch::InFlight;
 use super::job::{Job, Message, Ran, To};
 use super::{Actor, Errand, table};
-use crate::hub::{Change, ClaimId, GrantedLease, Reservation};
+use crate::hub::{Change, ClaimId, GrantedLease, Hub, Reservation};
 
 /// Bytes of journaled results that a lease carries; a worker asks for the rest step by step.
 const JOURNAL_BYTES_MAX: usize = 256 << 10;
@@ -22,6 +23,8 @@ const JOURNAL_BYTES_MAX: usize = 256 << 10;
 pub(super) struct Carried {
     batch: u64,
     leases: Vec<(ClaimId, Vec<GrantedLease>)>,
+    /// Leases that find no room in their claim's answer: nothing was read for them.
+    beyond: Vec<(ClaimId, LeaseRef)>,
     /// Leases whose submission can't be found.
     broken: Vec<Grant>,
 }
@@ -141,7 +144,8 @@ impl Actor {
 
     fn read_for(&mut self, batch: u64, claims: Vec<(ClaimId, Vec<Grant>)>) {
         let of = store::PartitionId(self.id.0);
-        self.errands.push(carry(self.shared.store.clone(), of, batch, claims));
+        let (store, hub) = (self.shared.store.clone(), self.shared.hub.clone());
+        self.errands.push(carry(store, hub, of, batch, claims));
     }
 
     /// A lease of which everything was written lately, and that has no journal.
@@ -172,6 +176,7 @@ impl Actor {
         }
         let carried = std::mem::take(&mut flight.carried);
         carried.into_iter().for_each(|(claim, leases)| self.fulfil(claim, leases));
+        self.give_back(std::mem::take(&mut flight.beyond));
     }
 
     /// What was read for leases; they are theirs as soon as the batch is committed, and nobody's if it was undone.
@@ -181,8 +186,10 @@ impl Actor {
         {
             flight.carrying = false;
             flight.carried.extend(carried.leases);
+            flight.beyond.extend(carried.beyond);
         } else if self.awaiting.remove(&carried.batch) {
             carried.leases.into_iter().for_each(|(claim, leases)| self.fulfil(claim, leases));
+            self.give_back(carried.beyond);
         } else {
             return;
         }
@@ -199,6 +206,14 @@ impl Actor {
         }
     }
 
+    /// Leases that their claims' answers have no room for; the slots first, so that the claims are answered.
+    fn give_back(&mut self, beyond: Vec<(ClaimId, LeaseRef)>) {
+        for (claim, lease) in beyond {
+            self.unfilled.push((claim, 1));
+            self.accept(Job::run(Command::Release(Release { lease }), To::Nobody));
+        }
+    }
+
     fn fulfil(&mut self, claim: ClaimId, leases: Vec<GrantedLease>) {
         for lease in self.shared.hub.fulfil(claim, leases) {
             self.accept(Job::run(Command::Release(Release { lease }), To::Nobody));
@@ -206,17 +221,19 @@ impl Actor {
     }
 }
 
-/// Reads what leases carry.
+/// Reads what leases carry, as much as their claims' answers hold.
 fn carry(
-    store: std::sync::Arc<dyn store::Store>,
+    store: Arc<dyn store::Store>,
+    hub: Arc<Hub>,
     partition: store::PartitionId,
     batch: u64,
     claims: Vec<(ClaimId, Vec<Grant>)>,
 ) -> BoxFuture<'static, Errand> {
     Box::pin(async move {
-        let mut carried = Carried { batch, leases: Vec::new(), broken: Vec::new() };
+        let mut carried = Carried { batch, leases: Vec::new(), beyond: Vec::new(), broken: Vec::new() };
         for (claim, grants) in claims {
-            let mut leases = Vec::with_capacity(grants.len());
+            let mut fitting = Vec::with_capacity(grants.len());
+            let mut apart = Vec::new();
             let specs = grants.iter().map(|grant| key::spec(grant.lease.execution)).collect();
             let specs = read(&*store, partition, specs).await;
             for (grant, spec) in grants.into_iter().zip(specs) {
@@ -224,11 +241,24 @@ fn carry(
                     carried.broken.push(grant);
                     continue;
                 };
-                let id = grant.lease.execution;
-                let input = if spec.input.apart.is_some() {
-                    read(&*store, partition, vec![key::input(id)]).await.pop().flatten()
-                } else {
-                    Some(spec.input.inline.clone().unwrap_or_default())
+                let input = match spec.input.apart {
+                    Some(length) => usize::try_from(length).unwrap_or(usize::MAX),
+                    None => spec.input.inline.as_ref().map_or(0, Bytes::len),
+                };
+                let journal = if grant.journal { JOURNAL_BYTES_MAX } else { 0 };
+                if !hub.has_room(claim, input.saturating_add(journal)) {
+                    carried.beyond.push((claim, grant.lease));
+                    continue;
+                }
+                apart.extend(spec.input.apart.map(|_| key::input(grant.lease.execution)));
+                fitting.push((grant, spec));
+            }
+            let mut inputs = read(&*store, partition, apart).await.into_iter();
+            let mut leases = Vec::with_capacity(fitting.len());
+            for (grant, spec) in fitting {
+                let input = match spec.input.apart {
+                    Some(_) => inputs.next().flatten(),
+                    None => Some(spec.input.inline.clone().unwrap_or_default()),
                 };
                 let Some(input) = input else {
                     carried.broken.push(grant);
@@ -246,6 +276,9 @@ fn carry(
 
 /// Values by key; tried until the store answers.
 async fn read(store: &dyn store::Store, partition: store::PartitionId, keys: Vec<Key>) -> Vec<Option<Bytes>> {
+    if keys.is_empty() {
+        return Vec::new();
+    }
     let keys: Vec<_> = keys.into_iter().map(|key| (table(key.table), key.bytes)).collect();
     let mut pauses = crate::backoff::pauses();
     loop {

@@ -90,6 +90,7 @@ impl Actor {
             writes: 0,
             since,
             carried: Vec::new(),
+            beyond: Vec::new(),
             carrying: false,
             journaled: Vec::new(),
         }

@@ -1,11 +1,14 @@
 //! What is bounded, however much comes in at once.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use stint_core::Command;
 use stint_core::command::{Outcome, Replay, Submit};
 use stint_core::model::State;
+use stint_engine::hub::Wanted;
 
 use crate::broken::Broken;
 use crate::support::*;
@@ -53,4 +56,35 @@ async fn a_batch_of_what_waited_for_cold_records_is_bounded_too() {
     }
     assert!(store.largest.load(Relaxed) < WRITES_MAX, "{} writes", store.largest.load(Relaxed));
     agrees(&running, &store.inner).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_loads_what_its_answer_holds_and_leaves_the_rest() {
+    let store = store(true, None);
+    let running = open(&store, "a").await;
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        let mut item = submission(id());
+        item.input = payload(&format!("\"{}\"", "x".repeat(1 << 20)));
+        ids.push(item.id);
+        running.submit(item).await;
+    }
+    drop(running);
+    // Another process has none of it at hand.
+    let running = open(&store, "a").await;
+    // Those that were given back count as if they had journaled: they may have.
+    for (fits, leased) in [(7, 7), (6, 13)] {
+        let wanted = Wanted { token: token(), worker: worker(1), filter: Arc::new(filter()), max: 20 };
+        let leases = running.hub.park(wanted).settle().await;
+        assert_eq!(leases.len(), fits);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut standing = Vec::new();
+        for id in &ids {
+            let execution = running.show(*id).await.execution;
+            standing.push((execution.state(), execution.attempt));
+        }
+        let (given, left) = ((State::Running, 1), (State::Ready, 0));
+        assert_eq!(standing.iter().filter(|standing| **standing == given).count(), leased);
+        assert_eq!(standing.iter().filter(|standing| **standing == left).count(), 20 - leased);
+    }
 }
