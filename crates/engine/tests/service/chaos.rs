@@ -20,6 +20,8 @@ const WORKERS: usize = 5;
 struct Ledger {
     holders: BTreeMap<String, usize>,
     done: BTreeSet<String>,
+    /// Nothing more is submitted.
+    all_in: bool,
 }
 
 /// A worker that runs what it is given for a while, and sometimes does not get to read what it is told.
@@ -37,14 +39,16 @@ struct Careless {
 impl Careless {
     async fn run(mut self) {
         let mut quiet = 0;
-        while quiet < 3 {
+        while quiet < 3 || !self.ledger.lock().unwrap().all_in {
             let finishing: Vec<String> =
                 self.held.keys().filter(|_| self.dice.random_bool(0.6)).cloned().collect();
             self.ending.extend(finishing);
             let request = self.request();
             let reply = self.send(&request).await;
             let Some(reply) = reply else { continue };
-            quiet = if reply.leases.is_empty() && reply.answers.is_empty() { quiet + 1 } else { 0 };
+            // Who asked for nothing has heard nothing.
+            let quiets = u32::from(request.max > 0);
+            quiet = if reply.leases.is_empty() && reply.answers.is_empty() { quiet + quiets } else { 0 };
             // Sometimes the reply never reaches the worker, and the next exchange follows all the same.
             if self.dice.random_bool(0.15) {
                 continue;
@@ -162,6 +166,7 @@ async fn history(seed: u64) {
         ids.insert(id);
         pass(dice.random_range(0..60)).await;
     }
+    ledger.lock().unwrap().all_in = true;
     for worker in workers {
         worker.await.unwrap();
     }
