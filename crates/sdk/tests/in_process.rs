@@ -311,3 +311,43 @@ async fn leases_can_be_taken_without_a_worker() {
     assert_eq!(other.code(), "already_completed");
     stint.engine.drain().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn progress_and_lines_reach_who_looks_while_the_handler_runs() {
+    let stint = Stint::open().await;
+    let go_on = Arc::new(Notify::new());
+    let goes_on = Arc::clone(&go_on);
+    let working = stint.work(|worker| {
+        worker.handler("long", move |ctx: Context, (): ()| {
+            let go_on = Arc::clone(&goes_on);
+            async move {
+                ctx.progress(10, "opening");
+                ctx.progress(40, "reading");
+                ctx.log("page 4 of 10");
+                go_on.notified().await;
+                ctx.log("page 10 of 10");
+                Ok::<_, Failure>(())
+            }
+        })
+    });
+    let id = stint.submit(Submission::new("long")).await;
+    let lines = async || {
+        let lines = stint.client.logs(&id, Some(1)).all().await.unwrap();
+        lines.into_iter().map(|line| line.line).collect::<Vec<_>>()
+    };
+    let progress = loop {
+        match stint.client.execution(&id).await.unwrap().progress {
+            Some(progress) => break progress,
+            None => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    };
+    assert_eq!((progress.percent, progress.message.as_deref()), (Some(40), Some("reading")));
+    while lines().await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(lines().await, ["page 4 of 10"]);
+    go_on.notify_one();
+    stint.client.result::<()>(id.as_str()).wait(PATIENCE).await.unwrap().into_output().unwrap();
+    assert_eq!(lines().await, ["page 4 of 10", "page 10 of 10"], "they are there before the result is");
+    stint.end(working).await;
+}
