@@ -38,6 +38,8 @@
 //!   all of it is done.
 //! - Waiting passes time as well: while everything waits, for a result, a sleep or a time-out, the clock jumps to the
 //!   earliest of them. So `client.result(&id).wait(week)` is answered at once, after as much of the week as it takes.
+//! - Everything on the way really happens. A day in which a handler runs is 17,000 renewals of its lease, some seconds of a
+//!   test; a longer `lease_ttl` makes it fewer. A day in which nothing runs is next to nothing.
 //! - The clock does not know of the world outside. While a test or a handler waits for a socket, or a process, it holds
 //!   the clock still with [`TestEngine::hold_clock`]; else time-outs are over before the world has answered.
 

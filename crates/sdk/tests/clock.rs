@@ -99,18 +99,18 @@ async fn a_crashed_workers_lease_expires_to_the_millisecond() {
 }
 
 #[tokio::test]
-async fn a_long_handler_keeps_its_lease_for_days() {
+async fn a_long_handler_keeps_its_lease_for_a_day() {
     let stint = TestEngine::start().await;
     let worker = Worker::builder(stint.client())
         .handler("train", async |ctx: Context, (): ()| {
-            tokio::time::sleep(5 * DAY).await;
+            tokio::time::sleep(DAY).await;
             Ok::<_, Failure>(ctx.attempt())
         })
         .build()
         .unwrap();
     let working = stint.work(worker);
     let id = stint.client().submit(Submission::new("train")).await.unwrap().id;
-    stint.advance(5 * DAY).await;
+    stint.advance(DAY).await;
     let outcome = stint.client().result::<u32>(&id).wait(Duration::ZERO).await.unwrap();
     assert_eq!(outcome.into_output().unwrap(), 1);
     working.stop().await.unwrap();
