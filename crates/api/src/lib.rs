@@ -17,6 +17,7 @@ mod bulk;
 mod check;
 mod code;
 mod decode;
+mod doctor;
 mod event;
 mod exchange;
 mod execution;
@@ -40,6 +41,7 @@ mod request_key;
 mod retry;
 mod state;
 mod step;
+mod store;
 mod submit;
 mod thousandths;
 mod why;
@@ -51,6 +53,7 @@ pub use bulk::{BulkAction, BulkError, BulkJob, BulkReply, BulkRequest, BulkState
 pub use check::check_namespace;
 pub use code::{Class, Code};
 pub use decode::decode;
+pub use doctor::{Check, CheckLevel, DoctorReply};
 pub use event::{EventsReply, ExecutionEvent};
 pub use exchange::{
     Answer, ExchangeAnswer, ExchangeLease, ExchangeLog, ExchangeReply, ExchangeRequest, ExchangeResult,
@@ -74,6 +77,7 @@ pub use request_key::RequestKey;
 pub use retry::{Backoff, BackoffKind, Retry};
 pub use state::ExecutionState;
 pub use step::{StepEntry, StepReply, StepRequest, StepResultRequest, StepState, StepView, StepsReply};
+pub use store::{PARTITION_MAX, PartitionReport, RecordCount, StoreMember, StoreReport, StoredRecord};
 pub use submit::{SubmitReply, SubmitRequest};
 pub use thousandths::{Thousandths, ThousandthsError};
 pub use why::{Waiting, WhyReply};

@@ -24,6 +24,9 @@ pub(crate) enum Failed {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// No server answered.
+    #[error("{0}")]
+    NoServer(String),
     /// An execution has no output, or none yet.
     #[error("{text}")]
     Unfinished {
@@ -67,6 +70,7 @@ impl Failed {
             Self::Difference(_) => 1,
             Self::Usage(_) => 2,
             Self::Refused(_) => 3,
+            Self::NoServer(_) => 4,
             Self::Store { .. } => STORE,
             Self::Unfinished { state, .. } => match state {
                 ExecutionState::Cancelled | ExecutionState::Skipped => 6,

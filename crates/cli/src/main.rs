@@ -84,6 +84,10 @@ enum Command {
     Worker(commands::worker::Args),
     /// Shows lanes, workers and rates, live.
     Top(commands::top::Args),
+    /// Shows, copies and restores a store.
+    Store(commands::store::Args),
+    /// Looks for what is wrong with a store or a server, and says what is and isn't promised.
+    Doctor(commands::doctor::Args),
     /// Counts the files of a folder in worker processes, while a worker and the server are killed.
     Demo(commands::demo::Args),
     /// Measures, one JSON line per row.
@@ -118,6 +122,8 @@ fn main() -> ExitCode {
         Command::Revoke(args) => commands::revoke::run(args),
         Command::Lane(args) => commands::lane::run(args),
         Command::Worker(args) => commands::worker::run(args),
+        Command::Store(args) => commands::store::run(args),
+        Command::Doctor(args) => commands::doctor::run(args),
         Command::Demo(args) => commands::demo::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Completions(args) => commands::completions::run(args, Cli::command()),

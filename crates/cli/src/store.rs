@@ -84,10 +84,15 @@ impl StoreUrl {
 }
 
 async fn open_valkey(url: &str) -> Result<Arc<dyn Store>> {
-    let config = ValkeyConfig { url: url.to_owned(), prefix: "stint".to_owned(), ack: Ack::Memory };
-    Ok(ValkeyStore::open(config).await.map_err(unopened)?)
+    Ok(ValkeyStore::open(valkey_config(url)).await.map_err(unopened)?)
 }
 
-fn unopened(error: OpenError) -> Failed {
+/// The settings of a store at this address.
+pub(crate) fn valkey_config(url: &str) -> ValkeyConfig {
+    ValkeyConfig { url: url.to_owned(), prefix: "stint".to_owned(), ack: Ack::Memory }
+}
+
+/// A store that does not open, as this command's end.
+pub(crate) fn unopened(error: OpenError) -> Failed {
     Failed::Store { code: error.code(), reason: error.to_string() }
 }

@@ -13,12 +13,13 @@
 //! | `engine/bulk.rs` | actions on many executions |
 //! | `engine/lanes.rs` | lanes |
 //! | `engine/workers.rs` | workers |
-//! | `engine/store.rs` | the store as a whole |
+//! | `engine/store.rs`, `engine/doctor.rs` | the store as a whole, and what is wrong here |
 
 mod act;
 mod bridge;
 mod bulk;
 mod claims;
+mod doctor;
 mod events;
 mod find;
 mod journal;

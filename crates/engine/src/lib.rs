@@ -23,6 +23,7 @@ mod exchange;
 mod find;
 mod forward;
 pub mod hub;
+pub mod inspect;
 mod lanes;
 mod meta;
 mod node;

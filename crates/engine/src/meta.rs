@@ -318,6 +318,14 @@ fn member_key(node: NodeId) -> Bytes {
     key.into()
 }
 
+/// Every node that has left a heartbeat.
+pub(crate) async fn members(store: &dyn Store) -> Result<Vec<Member>, StoreError> {
+    let (rows, _) = rows(store).await?;
+    let heartbeats = rows.iter().filter(|(key, _)| key.first() == Some(&b'n'));
+    // One that can't be read is a newer build's.
+    Ok(heartbeats.filter_map(|(_, value)| minicbor::decode(value).ok()).collect())
+}
+
 /// All rows of the meta partition, which is small, at one head.
 async fn rows(store: &dyn Store) -> Result<(Vec<(Bytes, Bytes)>, Head), StoreError> {
     'again: loop {

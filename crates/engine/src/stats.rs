@@ -31,6 +31,10 @@ pub struct NodeStats {
     pub partitions_open: u32,
     /// Timers that failed for good.
     pub quarantined: u64,
+    /// Partitions whose messages to another one failed for good.
+    pub messages_quarantined: u64,
+    /// New timelines that began because acknowledged writes were found lost, or came from a backup.
+    pub timelines_begun: u64,
     /// The store's own.
     pub store: Counters,
 }
@@ -52,6 +56,8 @@ pub(crate) struct Tally {
     conflicts: AtomicU64,
     largest_batch: AtomicU64,
     quarantined: AtomicU64,
+    messages_quarantined: AtomicU64,
+    timelines_begun: AtomicU64,
     unsettled: AtomicU64,
     exchanges: AtomicU64,
     pub(crate) commit_us: Buckets,
@@ -70,6 +76,8 @@ impl Default for Tally {
             conflicts: AtomicU64::default(),
             largest_batch: AtomicU64::default(),
             quarantined: AtomicU64::default(),
+            messages_quarantined: AtomicU64::default(),
+            timelines_begun: AtomicU64::default(),
             unsettled: AtomicU64::default(),
             exchanges: AtomicU64::default(),
             commit_us: Buckets::new(COMMIT_US),
@@ -146,6 +154,14 @@ impl Tally {
         self.quarantined.fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn messages_quarantined(&self) {
+        self.messages_quarantined.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn timeline_begun(&self) {
+        self.timelines_begun.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn read(
         &self,
         live: u64,
@@ -163,6 +179,8 @@ impl Tally {
             in_flight: in_flight as u64,
             partitions_open,
             quarantined: self.quarantined.load(Relaxed),
+            messages_quarantined: self.messages_quarantined.load(Relaxed),
+            timelines_begun: self.timelines_begun.load(Relaxed),
             store,
         }
     }

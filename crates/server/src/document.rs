@@ -82,6 +82,7 @@ fn head() -> Value {
             {"name": "workers", "description": "Workers, and all they say in one call."},
             {"name": "lanes", "description": "Queues."},
             {"name": "bulk", "description": "One action on all executions that a filter finds."},
+            {"name": "store", "description": "What all is kept in."},
             {"name": "server", "description": "The server itself."},
         ],
         "components": {

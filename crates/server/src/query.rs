@@ -2,7 +2,8 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use stint_api::{Code, DEFAULT_NAMESPACE, Problem, check_namespace};
+use stint_api::{Code, DEFAULT_NAMESPACE, PARTITION_MAX, Problem, check_namespace};
+use stint_engine::inspect::Wanted;
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{ObjectBuilder, Type};
@@ -21,6 +22,9 @@ pub(crate) struct Wait {
 
 /// No query: `/livez` and other GETs that take no parameters.
 pub(crate) struct NoQuery;
+
+/// `?partition=&records=`
+pub(crate) struct StoreQuery(pub(crate) Wanted);
 
 /// No query at all, of requests that say everything in their body.
 pub(crate) fn refuse(query: Option<&str>) -> Result<(), Problem> {
@@ -46,6 +50,15 @@ impl FromRequestParts<App> for NoQuery {
 impl IntoParams for Namespace {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         vec![parameter("namespace", Type::String, "Whose it is.")]
+    }
+}
+
+impl IntoParams for StoreQuery {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![
+            parameter("partition", Type::Integer, "Only this partition."),
+            parameter("records", Type::Boolean, "Count all records, which reads everything."),
+        ]
     }
 }
 
@@ -93,6 +106,28 @@ impl FromRequestParts<App> for Wait {
                 })?,
         };
         Ok(Self { namespace: namespace_of(namespace)?, wait_ms })
+    }
+}
+
+impl FromRequestParts<App> for StoreQuery {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Refusal> {
+        let [partition, records] = read(parts.uri.query(), ["partition", "records"])?;
+        let partition = partition
+            .map(|text| {
+                let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+                let number = text.parse::<u8>().ok().filter(|number| digits && *number <= PARTITION_MAX);
+                let expected = || format!("expected an integer of 0 to {PARTITION_MAX}");
+                number.ok_or_else(|| Problem::invalid("partition", expected()))
+            })
+            .transpose()?;
+        let records = match records.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(Problem::invalid("records", "expected true or false").into()),
+        };
+        Ok(Self(Wanted { partition, records }))
     }
 }
 

@@ -16,6 +16,7 @@ mod records;
 mod room;
 mod rotator;
 mod shared;
+mod survey;
 mod tables;
 mod view;
 
@@ -39,6 +40,7 @@ use self::room::Disk;
 pub use self::room::FreeBytes;
 use self::rotator::Rotator;
 use self::shared::Shared;
+pub use self::survey::{FileSystem, Survey, survey};
 use self::tables::KeyBuffer;
 use crate::clock::system_ms;
 use crate::contract::{
@@ -79,6 +81,8 @@ pub struct EmbeddedConfig {
     pub low_water_bytes: u64,
     /// Open although confirmed batches are missing, record the loss, and go on without them.
     pub accept_loss: bool,
+    /// Open only to look: a store that is not there is not made, one that is behind opens too, and nothing is committed.
+    pub look: bool,
     /// Memory for blocks read from disk; 64 MiB.
     pub cache_bytes: u64,
     /// Called once when the store has failed.
@@ -95,6 +99,7 @@ impl EmbeddedConfig {
             durability: Durability::Fsync,
             low_water_bytes: 512 << 20,
             accept_loss: false,
+            look: false,
             cache_bytes: 64 << 20,
             on_fatal: None,
             free_bytes: None,
@@ -109,6 +114,7 @@ impl fmt::Debug for EmbeddedConfig {
             .field("durability", &self.durability)
             .field("low_water_bytes", &self.low_water_bytes)
             .field("accept_loss", &self.accept_loss)
+            .field("look", &self.look)
             .field("cache_bytes", &self.cache_bytes)
             .finish_non_exhaustive()
     }
@@ -119,6 +125,8 @@ pub struct EmbeddedStore {
     shared: Arc<Shared>,
     identity: String,
     loss: Option<Loss>,
+    missing: Option<Loss>,
+    look: bool,
     queue: mpsc::Sender<Command>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -166,6 +174,8 @@ impl EmbeddedStore {
             shared,
             identity: opened.identity,
             loss: opened.loss,
+            missing: opened.missing,
+            look: config.look,
             queue,
             thread: Mutex::new(Some(thread.map_err(io)?)),
         }))
@@ -174,6 +184,11 @@ impl EmbeddedStore {
     /// The last loss that was accepted when this store was opened, now or at an earlier start.
     pub fn accepted_loss(&self) -> Option<Loss> {
         self.loss
+    }
+
+    /// Confirmed batches that are missing, of a store that was opened only to look.
+    pub fn missing(&self) -> Option<Loss> {
+        self.missing
     }
 
     /// The durability it was opened with.
@@ -191,6 +206,10 @@ impl EmbeddedStore {
     ) -> Result<Prepared, StoreError> {
         let sent = Instant::now();
         batch.validate(partition, expected)?;
+        if self.look {
+            let path = self.shared.path.display();
+            return Err(StoreError::Unavailable(format!("{path} was opened only to look")));
+        }
         let view = self.shared.view()?;
         let mut absent_seen = batch.absent.is_empty();
         // Equal heads are equal content, so what is seen here holds for as long as the head is the expected one.

@@ -12,6 +12,7 @@ mod link;
 mod read;
 mod script;
 mod server;
+mod settings;
 mod single;
 
 use std::fmt;
@@ -28,6 +29,7 @@ pub use self::config::{Ack, ValkeyConfig};
 use self::layout::{PartitionKeys, store_key};
 use self::link::Link;
 use self::script::{Call, Scripts};
+pub use self::settings::{ServerSettings, Settings, settings};
 use crate::contract::{
     Batch, Changes, Committed, Counters, FORMAT, Head, META, OpenError, PARTITIONS, Page, PartitionId, Range,
     Room, Store, StoreError, Table, Values,
@@ -67,6 +69,15 @@ impl ValkeyStore {
     /// Connects, refuses a server that can't hold a store (too old, a replica, one that evicts), and checks or writes
     /// format and partition count.
     pub async fn open(config: ValkeyConfig) -> Result<Arc<Self>, OpenError> {
+        Self::open_or_look(config, false).await
+    }
+
+    /// As [`ValkeyStore::open`], for whoever only looks: a store that is not there is not begun.
+    pub async fn look(config: ValkeyConfig) -> Result<Arc<Self>, OpenError> {
+        Self::open_or_look(config, true).await
+    }
+
+    async fn open_or_look(config: ValkeyConfig, look: bool) -> Result<Arc<Self>, OpenError> {
         let path = config.shown_url();
         let io = |reason: String| OpenError::Io { path: path.clone(), reason };
         let address = config.address().map_err(&io)?;
@@ -83,13 +94,17 @@ impl ValkeyStore {
             }
         }
         let scripts = Scripts::new();
-        let (format, partitions) = (FORMAT.to_string(), PARTITIONS.to_string());
+        let mine = |number: u32| if look { String::new() } else { number.to_string() };
+        let (format, partitions) = (mine(FORMAT), mine(PARTITIONS.into()));
         let key = store_key(&config.prefix);
         let call =
             Call { code: &scripts.open, keys: &[&key], args: &[format.as_bytes(), partitions.as_bytes()] };
         let reply = call.send(&link).await.map_err(|error| io(error.message().to_owned()))?;
         let (format, partitions): (u32, u32) = redis::from_redis_value(reply)
             .map_err(|error| io(format!("format and partition count: {error}")))?;
+        if look && format == 0 && partitions == 0 {
+            return Err(io("there is no store here".to_owned()));
+        }
         for (what, found, wanted) in
             [("format", format, FORMAT), ("partitions", partitions, PARTITIONS.into())]
         {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::PARTITION_MAX;
 use crate::limits::*;
 
 /// Longest id that has any chance, in characters.
@@ -94,6 +95,7 @@ fn of_name(name: &str) -> Option<Value> {
         "cursor" | "next_cursor" => at_most(CURSOR_BYTES),
         "n" => range(1, u64::MAX),
         "seen" => range(0, u64::MAX - 1),
+        "partition" => range(0, u64::from(PARTITION_MAX)),
         "wait_ms" => json!({"minimum": 0, "maximum": WAIT_MS, "default": 0}),
         "lease_ttl_ms" => range(LEASE_TTL_MS_MIN, LEASE_TTL_MS_MAX),
         "queue_ttl_ms" | "attempt_timeout_ms" | "deadline_ms" | "age_step_ms" => range(1, DURATION_MS),

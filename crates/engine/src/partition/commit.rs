@@ -154,6 +154,7 @@ impl Actor {
         }
         if flight.open.new_timeline {
             self.shared.renewed.add(self.id);
+            self.shared.tally.timeline_begun();
             tracing::error!(
                 partition = self.id.0,
                 timeline = head.timeline,

@@ -126,6 +126,7 @@ impl Actor {
                 if error != CallError::Internal || state.failures < FAILURES_MAX {
                     state.busy = false;
                 } else {
+                    self.shared.tally.messages_quarantined();
                     tracing::error!(
                         partition = self.id.0,
                         peer = peer.0,

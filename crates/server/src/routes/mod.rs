@@ -1,12 +1,14 @@
 //! All endpoints there are.
 
 mod bulk;
+mod doctor;
 mod executions;
 mod health;
 mod lanes;
 mod leases;
 mod metrics;
 mod openapi;
+mod store;
 mod worker;
 mod workers;
 
@@ -77,6 +79,9 @@ fn endpoints(config: &ServerConfig) -> Endpoints {
         .routes(routes!(bulk::begin::begin, bulk::list::list))
         .routes(routes!(bulk::get::get))
         .routes(routes!(bulk::stop::stop))
+        .routes(routes!(store::get::get))
+        .routes(routes!(store::backup::backup))
+        .routes(routes!(doctor::doctor))
         .routes(routes!(openapi::openapi))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

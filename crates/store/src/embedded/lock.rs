@@ -33,6 +33,21 @@ impl Lock {
     }
 }
 
+/// Who holds the lock in `file`, if anybody does; it is not taken.
+pub(super) fn held_by(file: &Path) -> std::io::Result<Option<String>> {
+    let mut seen = match File::open(file) {
+        Ok(seen) => seen,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // Shared: two who look don't see each other, and it is let go of at once.
+    match seen.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(holder(&mut seen))),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// What the holder wrote; it may be about to.
 fn holder(file: &mut File) -> String {
     let mut pid = String::new();

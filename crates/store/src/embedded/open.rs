@@ -37,10 +37,15 @@ pub(super) struct Opened {
     pub(super) committers: Committers,
     pub(super) identity: String,
     pub(super) loss: Option<Loss>,
+    /// Confirmed batches that are missing, if nobody had to decide about them.
+    pub(super) missing: Option<Loss>,
 }
 
 pub(super) fn open(config: &EmbeddedConfig) -> Result<Opened, OpenError> {
     let place = Place { path: &config.path };
+    if config.look && !data_path(&config.path).try_exists().map_err(|e| place.io(e))? {
+        return Err(place.io("there is no store here"));
+    }
     std::fs::create_dir_all(&config.path).map_err(|e| place.io(e))?;
     let lock = Lock::take(&config.path.join("lock"), &config.path)?;
     let data = config.path.join(DATA);
@@ -52,7 +57,7 @@ pub(super) fn open(config: &EmbeddedConfig) -> Result<Opened, OpenError> {
     let (heads, committers) = place.read_heads(&database, &tables)?;
     let loss = place.fact(&database, &tables, LOSS_KEY)?;
     let loss = loss.map(|bytes| records::decode_loss(&bytes)).transpose().map_err(|e| place.io(e))?;
-    let mut opened = Opened { lock, database, tables, heads, committers, identity, loss };
+    let mut opened = Opened { lock, database, tables, heads, committers, identity, loss, missing: None };
 
     let confirmed = heads_file::read(&config.path).map_err(|reason| OpenError::Io {
         path: config.path.join(heads_file::NAME).display().to_string(),
@@ -60,6 +65,10 @@ pub(super) fn open(config: &EmbeddedConfig) -> Result<Opened, OpenError> {
     })?;
     let held = heads_file::versions(&opened.heads);
     if let Some(loss) = confirmed.and_then(|confirmed| missing(&confirmed, &held)) {
+        if config.look {
+            opened.missing = Some(loss);
+            return Ok(opened);
+        }
         if !config.accept_loss {
             return Err(OpenError::Behind {
                 path: config.path.display().to_string(),

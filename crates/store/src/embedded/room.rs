@@ -102,7 +102,7 @@ impl Disk {
 }
 
 /// What the operating system says.
-fn statvfs(path: &Path) -> std::io::Result<u64> {
+pub(super) fn statvfs(path: &Path) -> std::io::Result<u64> {
     let stat = rustix::fs::statvfs(path)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

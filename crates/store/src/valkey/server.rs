@@ -47,7 +47,7 @@ pub(super) fn replication_id(info: &str) -> Option<&str> {
     field(info, "master_replid")
 }
 
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 

@@ -1,0 +1,48 @@
+//! What a record is, by its table and the first byte of its key; see `stint_core::key`.
+
+use stint_store::Table;
+
+/// A table's name.
+pub(super) fn table_name(table: Table) -> &'static str {
+    match table {
+        Table::Live => "live",
+        Table::Cold => "cold",
+        Table::Ordered => "ordered",
+    }
+}
+
+/// What a record of an execution's partition is; `None` for what this build does not know.
+pub(super) fn kind_name(table: Table, key: &[u8]) -> Option<&'static str> {
+    Some(match (table, key.first()?) {
+        (Table::Live, b'x') => "open execution",
+        (Table::Live, b'l') => "lane settings",
+        (Table::Live, b'h') => "lane settings at home",
+        (Table::Live, b'o') => "message under way",
+        (Table::Live, b's') => "chain to a partition",
+        (Table::Live, b'r') => "chain from a partition",
+        (Table::Cold, b's') => "submission",
+        (Table::Cold, b'i') => "large input",
+        (Table::Cold, b'u') => "large output",
+        (Table::Cold, b'a') => "ended execution",
+        (Table::Cold, b't') => "earlier attempt",
+        (Table::Cold, b'k') => "idempotency key",
+        (Table::Ordered, b'p') => "step",
+        (Table::Ordered, b'l') => "log lines",
+        (Table::Ordered, b'e') => "index of ended executions",
+        (Table::Ordered, b'f') => "index of trim times",
+        (Table::Ordered, b'y') => "index of old idempotency keys",
+        (Table::Ordered, b't') => "index of tags",
+        (Table::Ordered, b'g') => "event log",
+        _ => return None,
+    })
+}
+
+/// What a record of the meta partition is.
+pub(super) fn meta_kind_name(table: Table, key: &[u8]) -> Option<&'static str> {
+    Some(match (table, key.first()?) {
+        (Table::Live, b'n') => "heartbeat of a node",
+        (Table::Live, b'i') => "identity",
+        (Table::Live, b'r') => "restore under way",
+        _ => return None,
+    })
+}

@@ -1,0 +1,4 @@
+//! The store as a whole.
+
+pub(super) mod backup;
+pub(super) mod get;
