@@ -6,6 +6,7 @@
 mod crash;
 mod demo;
 mod serve;
+mod store;
 
 use std::time::Duration;
 
