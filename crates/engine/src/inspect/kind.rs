@@ -17,6 +17,7 @@ pub(super) fn kind_name(table: Table, key: &[u8]) -> Option<&'static str> {
         (Table::Live, b'x') => "open execution",
         (Table::Live, b'l') => "lane settings",
         (Table::Live, b'h') => "lane settings at home",
+        (Table::Live, b'b') => "bulk job",
         (Table::Live, b'o') => "message under way",
         (Table::Live, b's') => "chain to a partition",
         (Table::Live, b'r') => "chain from a partition",
@@ -30,7 +31,7 @@ pub(super) fn kind_name(table: Table, key: &[u8]) -> Option<&'static str> {
         (Table::Ordered, b'l') => "log lines",
         (Table::Ordered, b'e') => "index of ended executions",
         (Table::Ordered, b'f') => "index of trim times",
-        (Table::Ordered, b'y') => "index of old idempotency keys",
+        (Table::Ordered, b'y') => "index of old keys and ids",
         (Table::Ordered, b't') => "index of tags",
         (Table::Ordered, b'g') => "event log",
         _ => return None,
@@ -45,4 +46,41 @@ pub(super) fn meta_kind_name(table: Table, key: &[u8]) -> Option<&'static str> {
         (Table::Live, b'r') => "restore under way",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use stint_core::{ExecutionId, Key, PartitionId, key};
+
+    use super::*;
+
+    #[test]
+    fn every_key_of_core_has_a_name() {
+        let id = ExecutionId([7; 16]);
+        let keys: [Key; 18] = [
+            key::execution(id),
+            key::lane("a", "b"),
+            key::lane_home("a", "b"),
+            key::outgoing(PartitionId(1), 1),
+            key::chain_to(PartitionId(1)),
+            key::chain_from(PartitionId(1)),
+            key::spec(id),
+            key::input(id),
+            key::output(id),
+            key::archive(id),
+            key::attempt(id, 1),
+            key::idempotency([1; 16]),
+            key::step(id, "s"),
+            key::ended(1, id),
+            key::trim(1, id),
+            key::key_trim(1, [1; 16]),
+            key::tag([1; 16], 1, id),
+            key::log(1),
+        ];
+        let mut names = std::collections::BTreeSet::new();
+        for key in keys {
+            let name = kind_name(crate::partition::table(key.table), &key.bytes).unwrap();
+            assert!(names.insert(name), "{name} stands for two kinds");
+        }
+    }
 }
