@@ -76,7 +76,7 @@ impl RestoreError {
             Self::Disturbed { .. } => "store_in_use",
             Self::Store(_) => "store_unavailable",
             Self::Read(ReadError::Damaged(damage)) => damage.code,
-            Self::Read(ReadError::Io(_)) => "backup_unreadable",
+            Self::Read(ReadError::Io(_)) => "backup_damaged",
             Self::Corrupt(_) => "store_corrupt",
         }
     }
