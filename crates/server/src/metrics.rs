@@ -108,7 +108,7 @@ impl Scrape {
         out.one(CONFLICTS, stats.conflicts)?;
         out.one(UNSETTLED, seen.unsettled)?;
         out.one(MAILBOX, stats.in_flight)?;
-        out.one(QUARANTINED, stats.quarantined)?;
+        out.one(QUARANTINED, stats.quarantined + stats.messages_quarantined)?;
         histogram(out.describe(COMMIT_SECONDS)?, &seen.commit_us, 1e6)?;
         histogram(out.describe(BATCH_COMMANDS)?, &seen.batch_commands, 1.0)?;
         out.rows(SCANNER_PASSES, seen.scanners.iter().map(|scanner| ([scanner.name], scanner.passes)))?;
