@@ -2,6 +2,7 @@
 
 mod act;
 pub(crate) mod bench;
+pub(crate) mod bulk;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod connection;
@@ -27,6 +28,7 @@ pub(crate) mod steps;
 pub(crate) mod store;
 mod submission;
 pub(crate) mod submit;
+pub(crate) mod tag;
 pub(crate) mod top;
 pub(crate) mod watch;
 pub(crate) mod why;

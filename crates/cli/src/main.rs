@@ -78,6 +78,10 @@ enum Command {
     Resume(commands::resume::Args),
     /// Takes executions away from their workers; another attempt follows.
     Revoke(commands::revoke::Args),
+    /// Adds tags to executions.
+    Tag(commands::tag::Args),
+    /// Shows and stops jobs that act on many executions.
+    Bulk(commands::bulk::Args),
     /// Shows and sets lanes.
     Lane(commands::lane::Args),
     /// Shows workers.
@@ -120,6 +124,8 @@ fn main() -> ExitCode {
         Command::Pause(args) => commands::pause::run(args),
         Command::Resume(args) => commands::resume::run(args),
         Command::Revoke(args) => commands::revoke::run(args),
+        Command::Tag(args) => commands::tag::run(args),
+        Command::Bulk(args) => commands::bulk::run(args),
         Command::Lane(args) => commands::lane::run(args),
         Command::Worker(args) => commands::worker::run(args),
         Command::Store(args) => commands::store::run(args),
@@ -130,4 +136,14 @@ fn main() -> ExitCode {
         Command::DemoWorker(args) => commands::demo::run_worker(args),
     };
     exit::code(ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_command_names_a_flag_twice() {
+        Cli::command().debug_assert();
+    }
 }

@@ -1,17 +1,16 @@
 //! `stint cancel`.
 
 use anyhow::Result;
-use stint::api::CancelRequest;
+use stint::api::{BulkAction, BulkRequest, CancelRequest, ExecutionFilter};
 
-use super::act;
+use super::act::{self, Targets};
 use super::connection::Connection;
 
 /// What to cancel.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Executions' ids.
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<String>,
+    #[command(flatten)]
+    targets: Targets,
     /// Why, for the worker and for people.
     #[arg(long)]
     reason: Option<String>,
@@ -23,8 +22,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
+    let many = BulkRequest {
+        reason: args.reason.clone(),
+        grace_ms: args.grace_ms,
+        ..BulkRequest::new(BulkAction::Cancel, ExecutionFilter::default())
+    };
     let request = CancelRequest { reason: args.reason, grace_ms: args.grace_ms, namespace: None };
-    act::on_each(&args.ids, &args.connection, |client, id| {
+    act::on(&args.targets, &args.connection, many, |client, id| {
         let request = request.clone();
         async move { client.cancel(&id, request).await }
     })

@@ -48,6 +48,11 @@ const STATES: [ExecutionState; 10] = [
 ];
 
 impl Filter {
+    /// Whether nothing is asked for: everything there is.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.request() == ExecutionFilter::default()
+    }
+
     /// As the API takes it.
     pub(crate) fn request(&self) -> ExecutionFilter {
         ExecutionFilter {

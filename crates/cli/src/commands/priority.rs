@@ -1,8 +1,9 @@
 //! `stint priority`.
 
 use anyhow::Result;
+use stint::api::{BulkAction, BulkRequest, ExecutionFilter};
 
-use super::act;
+use super::act::{self, Targets};
 use super::connection::Connection;
 
 /// Whose priority.
@@ -11,18 +12,19 @@ pub(crate) struct Args {
     /// -100 to 100, higher first.
     #[arg(allow_negative_numbers = true)]
     priority: i32,
-    /// Executions' ids.
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<String>,
+    #[command(flatten)]
+    targets: Targets,
     #[command(flatten)]
     connection: Connection,
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
     let priority = args.priority;
-    act::on_each(
-        &args.ids,
-        &args.connection,
-        |client, id| async move { client.set_priority(&id, priority).await },
-    )
+    let many = BulkRequest {
+        priority: Some(priority),
+        ..BulkRequest::new(BulkAction::Priority, ExecutionFilter::default())
+    };
+    act::on(&args.targets, &args.connection, many, |client, id| async move {
+        client.set_priority(&id, priority).await
+    })
 }

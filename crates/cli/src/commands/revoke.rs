@@ -1,20 +1,21 @@
 //! `stint revoke`.
 
 use anyhow::Result;
+use stint::api::{BulkAction, BulkRequest, ExecutionFilter};
 
-use super::act;
+use super::act::{self, Targets};
 use super::connection::Connection;
 
 /// Which executions.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Executions' ids.
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<String>,
+    #[command(flatten)]
+    targets: Targets,
     #[command(flatten)]
     connection: Connection,
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
-    act::on_each(&args.ids, &args.connection, |client, id| async move { client.revoke(&id).await })
+    let many = BulkRequest::new(BulkAction::Revoke, ExecutionFilter::default());
+    act::on(&args.targets, &args.connection, many, |client, id| async move { client.revoke(&id).await })
 }

@@ -5,8 +5,13 @@
 
 mod crash;
 mod demo;
+mod docs;
+mod everyday;
+mod runs;
 mod serve;
 mod store;
+mod submit;
+mod work;
 
 use std::time::Duration;
 

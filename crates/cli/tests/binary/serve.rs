@@ -116,10 +116,10 @@ fn commands_speak_to_a_server_and_say_what_went_wrong() {
     assert_eq!((code, &shown["priority"], &shown["state"]), (0, &json!(-5), &json!("ready")));
     let (code, result) = run(&["result", id]);
     let result: Value = serde_json::from_str(&result).unwrap();
-    assert_eq!((code, &result["state"]), (1, &json!("ready")));
+    assert_eq!((code, &result["state"]), (8, &json!("ready")));
     // A request that is refused is another failure than a server that is not there.
     assert_eq!(run(&["submit", "greet", "{}", "--priority", "1000"]).0, 3);
-    assert_eq!(run(&["submit", "greet", "not json"]).0, 1);
+    assert_eq!(run(&["submit", "greet", "not json"]).0, 2);
     let nobody = format!("http://127.0.0.1:{}", free_port().unwrap());
     assert_eq!(output(&["show", id, "--server", &nobody, "--patience-ms", "300"]).0, 4);
 }

@@ -158,7 +158,7 @@ async fn send(
                 let mut busy = None;
                 let mut left = Vec::new();
                 for ((index, request), result) in open.into_iter().zip(results) {
-                    match result {
+                    match result.map_err(alone) {
                         Ok(reply) => settle(index, Verdict::Accepted(reply)),
                         Err(problem) if problem.code.class() == Class::Retryable => {
                             busy = Some(problem);
@@ -212,6 +212,11 @@ fn blamed(problem: &Problem) -> Option<(usize, Problem)> {
     let field = rest.trim_start_matches('.');
     let field = (!field.is_empty()).then(|| field.to_owned());
     Some((index.parse().ok()?, Problem { field, ..problem.clone() }))
+}
+
+/// A problem as if its submission had not been part of a batch.
+fn alone(problem: Problem) -> Problem {
+    blamed(&problem).map_or(problem, |(_, problem)| problem)
 }
 
 impl Report {

@@ -152,16 +152,16 @@ impl Program {
         })
     }
 
-    /// The input as the program reads it.
+    /// The input as the program reads it: text ends in a line's end, as `read` of the shell wants it.
     fn input<'a>(&self, input: &'a Payload) -> std::borrow::Cow<'a, [u8]> {
-        match input {
-            Payload::Bytes { bytes, .. } => bytes.as_ref().into(),
-            Payload::Json(json) if self.text_input => match serde_json::from_str::<String>(json.get()) {
-                Ok(text) => text.into_bytes().into(),
-                Err(_) => json.get().as_bytes().into(),
-            },
-            Payload::Json(json) => json.get().as_bytes().into(),
-        }
+        let json = match input {
+            Payload::Bytes { bytes, .. } => return bytes.as_ref().into(),
+            Payload::Json(json) => json.get(),
+        };
+        let text = if self.text_input { serde_json::from_str::<String>(json).ok() } else { None };
+        let mut line = text.unwrap_or_else(|| json.to_owned()).into_bytes();
+        line.push(b'\n');
+        line.into()
     }
 
     /// Waits for the program's end. Asks it to stop when that is due, and kills it when its grace is over.
