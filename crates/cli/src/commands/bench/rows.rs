@@ -3,6 +3,7 @@
 mod claims;
 mod crash;
 mod expiry;
+mod find;
 mod idle;
 mod latency;
 mod lifecycle;
@@ -83,6 +84,11 @@ pub(super) const ROWS: &[Row] = &[
         name: "start-large",
         goal: "5 s to start with 1,000,000 live after 10,000,000 finished",
         run: |args| start::large(args).boxed(),
+    },
+    Row {
+        name: "find",
+        goal: "over 1,000,000 live and as many archived, with 5,000 tasks/s: a page by state, lane, kind or one tag 20 ms p99, others and counts 100 ms",
+        run: |args| find::find(args).boxed(),
     },
     Row {
         name: "idle",
