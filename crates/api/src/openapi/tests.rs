@@ -1,3 +1,5 @@
+//! The document holds the bounds that requests are checked against.
+
 use serde_json::json;
 
 use super::{bounds, merge};

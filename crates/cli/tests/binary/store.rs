@@ -41,11 +41,16 @@ async fn post(address: &str, path: &str, body: Value) -> Value {
     reply.json().await.unwrap()
 }
 
-/// Submits work in batches; the ids.
+/// Submits work in batches, the same each time; the ids.
 async fn submit(address: &str, batches: usize, bytes: usize) -> Vec<String> {
+    submit_as("batch", address, batches, bytes).await
+}
+
+/// The same under keys of its own.
+async fn submit_as(name: &str, address: &str, batches: usize, bytes: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for batch in 0..batches {
-        let submission = |n: usize| json!({"kind": "work", "input": "x".repeat(bytes), "idempotency_key": format!("{batch}.{n}")});
+        let submission = |n: usize| json!({"kind": "work", "input": "x".repeat(bytes), "idempotency_key": format!("{name}-{batch}.{n}")});
         let body = json!({"executions": (0..500).map(submission).collect::<Vec<_>>()});
         let reply = post(address, "executions/batch", body).await;
         let results = reply["results"].as_array().unwrap();
@@ -124,9 +129,10 @@ async fn a_copy_made_under_load_is_restored_and_goes_on() {
     let file = dir.path().join("copy");
     let backup =
         stint().args(["store", "backup", text(&file), "--server", &address, "--json"]).spawn().unwrap();
-    let mut more = Vec::new();
+    let mut round = 0;
     while !backup.has_ended() {
-        more.extend(submit(&address, 1, 100).await.into_iter().skip(500));
+        round += 1;
+        submit_as(&format!("load-{round}"), &address, 1, 100).await;
     }
     assert_eq!(backup.lines().len(), 1);
     let said: Value = serde_json::from_str(&backup.lines()[0]).unwrap();
