@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use bed::{Bed, json, policy, requires};
 use data_encoding::HEXLOWER;
 use stint_core::command::*;
-use stint_core::find::{Filter, Only, StateFilter};
+use stint_core::find::{Filter, Mark, Marked, Only, StateFilter};
 use stint_core::model::*;
 use stint_core::*;
 
@@ -43,7 +43,33 @@ fn rewritten(name: &str, bytes: &[u8]) -> Vec<u8> {
         "step" => again::<StepRecord>(bytes),
         "log_lines" => again::<LogRecord>(bytes),
         "log" => event::encode_log(&event::decode_log(bytes).unwrap()),
+        "mark" => {
+            let wants = |filter: &Filter| Mark::wanted(filter).compare(bytes);
+            assert_eq!(wants(&marked(name)), Marked::Wanted, "{name}");
+            assert_eq!(
+                wants(&Filter { kind: Some("other".into()), ..marked(name) }),
+                Marked::Other,
+                "{name}"
+            );
+            bytes.to_vec()
+        }
         other => panic!("no record is called {other}"),
+    }
+}
+
+/// What marks of this name are about. A mark is only ever compared, so this is how it is read.
+fn marked(name: &str) -> Filter {
+    let failed = Filter { state: Some(StateFilter::Is(State::Failed)), ..Filter::all("default") };
+    match name {
+        "mark-plain" => Filter { kind: Some("k".into()), lane: Some("default".into()), ..failed },
+        "mark-full" => Filter {
+            namespace: "theirs".into(),
+            kind: Some("send".into()),
+            lane: Some("mail".into()),
+            error_type: Some("Broken".into()),
+            ..failed
+        },
+        other => panic!("no mark is called {other}"),
     }
 }
 
@@ -172,6 +198,21 @@ fn samples() -> BTreeMap<String, Vec<u8>> {
     keep(&mut samples, "step-attempt", &bed, key::step(long, "fetch"));
     keep(&mut samples, "log_lines", &bed, key::log_lines(long, 0));
     bed.complete(lease, "1").unwrap();
+    for (name, filter) in ["mark-plain", "mark-full"].map(|name| (name, marked(name))) {
+        let id = bed.submit(|s| {
+            (s.namespace, s.kind) = (filter.namespace.clone(), filter.kind.clone().unwrap());
+            s.lane = filter.lane.clone().unwrap();
+        });
+        let lease = bed.claim_as(|c| {
+            (c.filter.namespace, c.filter.lanes) =
+                (filter.namespace.clone(), vec![filter.lane.clone().unwrap()]);
+        });
+        let lease = lease[0].lease;
+        let error_type = filter.error_type.as_deref().unwrap_or("Other");
+        let error = ErrorInfo { error_type: error_type.into(), message: "it broke".into(), details: None };
+        bed.run(Command::Fail(Fail { lease, error, retry: Some(false), retry_after_ms: None })).unwrap();
+        keep(&mut samples, name, &bed, key::ended(bed.now, id));
+    }
     for (name, action) in [
         ("cancel", BulkAction::Cancel { reason: Some("wrong".into()), grace_ms: 5 }),
         ("replay", BulkAction::Replay { from_step: Some("fetch".into()) }),
