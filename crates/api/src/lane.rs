@@ -18,7 +18,7 @@ pub struct LaneSettings {
     /// How much waiting one step of priority is worth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_step_ms: Option<u64>,
-    /// How many unfinished executions it may hold.
+    /// How many executions may wait in it, scheduled or ready; those that run do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_length: Option<u64>,
     /// Whose lane.
@@ -53,7 +53,7 @@ pub struct Lane {
     pub weights: BTreeMap<String, u32>,
     /// How much waiting one step of priority is worth.
     pub age_step_ms: u64,
-    /// How many unfinished executions it may hold.
+    /// How many executions may wait in it, scheduled or ready; those that run do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_length: Option<u64>,
     /// How many are ready.

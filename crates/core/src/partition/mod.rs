@@ -178,6 +178,12 @@ impl Partition {
         })
     }
 
+    /// Peers that there is a chain to or from; those with both come twice.
+    pub fn chained(&self) -> impl Iterator<Item = PartitionId> {
+        let chains = self.others(b's').chain(self.others(b'r'));
+        chains.filter_map(|(key, _)| key.get(1).copied().map(PartitionId))
+    }
+
     /// Executions that wait (scheduled or ready) in a lane here.
     pub fn lane_length(&self, namespace: &str, lane: &str) -> u64 {
         self.lanes.waiting(namespace, lane)

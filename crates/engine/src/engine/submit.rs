@@ -35,7 +35,8 @@ impl Engine {
         results.pop().map_or_else(|| Err(unexpected()), |(_, result)| result)
     }
 
-    /// Accepts up to 1,000 executions, all or nothing per partition, with a result for each.
+    /// Accepts up to 1,000 executions, with a result for each. Those of one partition are committed together; one that is
+    /// refused leaves the others as they are.
     pub async fn submit_batch(
         &self,
         request: BatchRequest,

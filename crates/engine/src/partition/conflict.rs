@@ -1,5 +1,7 @@
 //! A batch that can't be committed: take it back, learn what the store holds, and run its commands again.
 
+use std::collections::BTreeSet;
+
 use stint_core::event::decode_log;
 use stint_core::{PartitionId, key};
 use stint_store as store;
@@ -189,7 +191,18 @@ impl Actor {
 
     /// Every peer has to look whether it and this partition know the same of each other.
     pub(super) fn compare_with_all(&mut self) {
-        for peer in PartitionId::all().filter(|peer| *peer != self.id) {
+        let here = self.id;
+        self.compare_with(PartitionId::all().filter(|peer| *peer != here));
+    }
+
+    /// Compares with all peers that chains are known to or from.
+    pub(super) fn audit(&mut self) {
+        let peers: BTreeSet<PartitionId> = self.projection.chained().collect();
+        self.compare_with(peers);
+    }
+
+    fn compare_with(&mut self, peers: impl IntoIterator<Item = PartitionId>) {
+        for peer in peers {
             self.outbox.compare(peer);
             self.shared.compare(peer, self.id);
         }

@@ -25,6 +25,8 @@ pub(crate) enum Message {
     Forget(Vec<Key>),
     /// A peer began a new timeline: compare the chain to it.
     Compare(stint_core::PartitionId),
+    /// Compare chains with all peers that there is one with.
+    Audit,
     /// Go on building what lists need, and say whether it is complete.
     Shelve(oneshot::Sender<bool>),
     /// From here on, say what is committed.

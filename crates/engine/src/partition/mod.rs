@@ -285,6 +285,7 @@ impl Actor {
             Message::Serve(reservation) => self.fill(reservation),
             Message::Forget(keys) => self.open.forget.extend(keys),
             Message::Compare(peer) => self.outbox.compare(peer),
+            Message::Audit => self.audit(),
             Message::Shelve(reply) => self.shelve(reply),
             Message::Tee(reply) => {
                 let (ours, theirs) = tee(self.head);
@@ -405,6 +406,7 @@ async fn refuse_all(
             Message::Post(_)
             | Message::Forget(_)
             | Message::Compare(_)
+            | Message::Audit
             | Message::Shelve(_)
             | Message::Tee(_) => {}
             Message::Drain(reply) => {

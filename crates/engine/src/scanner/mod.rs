@@ -2,6 +2,7 @@
 //!
 //! Due work is not theirs: timers do that to the millisecond.
 
+mod audit;
 mod log;
 mod retention;
 mod trims;
@@ -49,6 +50,7 @@ pub(crate) fn start(shared: &Arc<Shared>) {
     let scanners: Vec<Box<dyn Scanner>> = vec![
         Box::new(retention::Retention::new(shared.clone())),
         Box::new(log::LogTrimmer::new(shared.clone())),
+        Box::new(audit::Audit::new(shared.clone())),
     ];
     for scanner in scanners {
         let shared = shared.clone();

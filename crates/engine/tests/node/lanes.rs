@@ -81,3 +81,20 @@ async fn a_partition_that_lost_its_copy_gets_it_again() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(modes(&running).await.iter().all(|mode| *mode == LaneMode::Paused));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_lost_with_nobody_to_remember_it_comes_back_without_a_change() {
+    let store = store(false, None);
+    let running = open(&store.handle(1), "a").await;
+    set(&running, LaneMode::Paused).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    set(&running, LaneMode::Open).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    drop(running);
+    let peer = PartitionId::all().find(|p| *p != SetLane::home("default", "default")).unwrap();
+    assert_eq!(store.lose(stint_store::PartitionId(peer.0), 1), 1);
+    let running = open(&store.handle(2), "b").await;
+    assert_eq!(modes(&running).await[usize::from(peer.0)], LaneMode::Paused);
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    assert!(modes(&running).await.iter().all(|mode| *mode == LaneMode::Open));
+}
