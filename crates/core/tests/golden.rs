@@ -213,6 +213,9 @@ fn samples() -> BTreeMap<String, Vec<u8>> {
         bed.run(Command::Fail(Fail { lease, error, retry: Some(false), retry_after_ms: None })).unwrap();
         keep(&mut samples, name, &bed, key::ended(bed.now, id));
     }
+    let placed = bed.submit(|s| (s.delay_ms, s.priority) = (Some(1_000), 2));
+    bed.pass(1_000);
+    keep(&mut samples, "execution-placed", &bed, key::execution(placed));
     for (name, action) in [
         ("cancel", BulkAction::Cancel { reason: Some("wrong".into()), grace_ms: 5 }),
         ("replay", BulkAction::Replay { from_step: Some("fetch".into()) }),

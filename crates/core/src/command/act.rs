@@ -3,7 +3,6 @@
 use super::context::Context;
 use super::ending::{Ended, close_attempt};
 use super::{Outcome, Refusal};
-use crate::Millis;
 use crate::event::EventKind;
 use crate::ids::ExecutionId;
 use crate::key::{self, Key};
@@ -67,9 +66,8 @@ fn reprioritise(context: &mut Context<'_>, mut execution: Execution, priority: i
     if execution.priority != priority {
         let settings = context.partition.lane(&execution.group.namespace, &execution.group.lane);
         // Its waiting so far stands; only the priority's share of the order moves.
-        let steps = Millis::from(execution.priority) - Millis::from(priority);
-        execution.order = execution.order.saturating_add(steps * settings.age_step());
         execution.priority = priority;
+        execution.place(settings.age_step());
         context.put(execution, EventKind::PriorityChanged);
     }
     state
@@ -167,6 +165,21 @@ mod tests {
         assert_eq!(bed.order(), [scheduled, old, young]);
         assert_eq!(bed.show(old).execution.order, crate::bed::START);
         assert_eq!(bed.show(scheduled).execution.order, bed.now - 2 * AGE_STEP_MS);
+    }
+
+    #[test]
+    fn a_new_priority_means_the_same_whatever_a_step_was_worth_before() {
+        let mut bed = Bed::new();
+        let plain = bed.submit(|_| ());
+        let high = bed.submit(|s| s.priority = 5);
+        bed.own_lane("default", |s| s.age_step_ms = Some(10));
+        bed.act(high, Action::Priority(0)).unwrap();
+        assert_eq!(bed.show(high).execution.order, bed.show(plain).execution.order);
+        bed.own_lane("default", |s| s.age_step_ms = Some(20));
+        for priority in [7, 0] {
+            bed.act(plain, Action::Priority(priority)).unwrap();
+        }
+        assert_eq!(bed.show(plain).execution.order, crate::bed::START);
     }
 
     #[test]

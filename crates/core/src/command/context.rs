@@ -155,12 +155,12 @@ impl<'a> Context<'a> {
         self.txn.event(Event { at, kind, execution: None, attempt: 0 });
     }
 
-    /// Gives an execution that has just become ready its place: its submission or its key's turn, whichever is later,
-    /// less what its priority is worth.
+    /// Gives an execution that has become ready for the first time, or anew, its place: now or its key's turn, whichever
+    /// is later, less what its priority is worth.
     pub(super) fn enqueue(&self, execution: &mut Execution) {
         let now = self.now();
         let settings = self.partition.lane(&execution.group.namespace, &execution.group.lane);
-        let tag = match &mut execution.fair {
+        execution.tag = match &mut execution.fair {
             None => now,
             Some(fair) => {
                 let now_us = now.saturating_mul(1_000);
@@ -170,6 +170,6 @@ impl<'a> Context<'a> {
                 fair.tag / 1_000
             }
         };
-        execution.order = tag.saturating_sub(Millis::from(execution.priority) * settings.age_step());
+        execution.place(settings.age_step());
     }
 }

@@ -254,6 +254,8 @@ pub struct Execution {
     pub due_at: Millis,
     /// Its place among ready work, in ms, lower first; fixed when it became ready.
     pub order: Millis,
+    /// The place it would have without a priority: since when it waits, or its fairness key's turn.
+    pub tag: Millis,
     /// Fair share, if it has a fairness key.
     pub fair: Option<Box<Fair>>,
     /// Attempts so far.
@@ -304,6 +306,7 @@ impl Execution {
             submitted_at: now,
             due_at: due.unwrap_or(0),
             order: now,
+            tag: now,
             fair: None,
             attempt: 0,
             failures: 0,
@@ -363,6 +366,11 @@ impl Execution {
             self.forgotten = self.forgotten.saturating_add(1);
         }
         self.history.push(Transition { at, kind });
+    }
+
+    /// Gives it its place among ready work, by what a step of priority is worth now.
+    pub fn place(&mut self, age_step: Millis) {
+        self.order = self.tag.saturating_sub(Millis::from(self.priority).saturating_mul(age_step));
     }
 
     /// Where the time-outs of its life count from.

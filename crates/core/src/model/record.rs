@@ -163,6 +163,9 @@ struct ExecutionRow<'a> {
     forgotten: Option<u32>,
     #[n(30)]
     log: Option<Cow<'a, LogSize>>,
+    /// Relative to the submission; absent, it is the fairness key's turn or the submission.
+    #[n(31)]
+    tag: Option<Millis>,
 }
 
 /// The lane and namespace of a submission that names none.
@@ -211,7 +214,13 @@ fn encode_execution(e: &Execution) -> Vec<u8> {
         replayed_by: e.replayed_by.as_deref().map(|request| request.0),
         forgotten: unless(e.forgotten(), 0),
         log: e.log.as_deref().map(Cow::Borrowed),
+        tag: (e.tag != usual_tag(e)).then(|| e.tag.saturating_sub(e.submitted_at)),
     })
+}
+
+/// What an execution's tag is unless its record says otherwise.
+fn usual_tag(e: &Execution) -> Millis {
+    e.fair.as_deref().filter(|fair| fair.tag != 0).map_or(e.submitted_at, |fair| fair.tag / 1_000)
 }
 
 /// Reads an execution's record.
@@ -251,6 +260,7 @@ pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Executio
             tag: row.fairness_tag.map_or(0, |tag| submitted_us.saturating_add(tag)),
         })
     });
+    execution.tag = row.tag.map_or_else(|| usual_tag(&execution), |tag| since_submission(Some(tag)));
     execution.attempt = row.attempt.unwrap_or(0);
     execution.failures = row.failures.unwrap_or(0);
     execution.crashes = row.crashes.unwrap_or(0);

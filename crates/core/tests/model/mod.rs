@@ -20,6 +20,8 @@ pub struct Task {
     pub fairness_key: Option<String>,
     pub tag_us: i64,
     pub order: Millis,
+    /// Its place without a priority.
+    pub tag: Millis,
     pub state: State,
     pub paused: bool,
     pub alive_since: Millis,
@@ -94,6 +96,7 @@ impl Model {
             task.tag_us = last.map_or(now * 1_000, |last| (now * 1_000).max(last + turn));
             from = task.tag_us / 1_000;
         }
+        task.tag = from;
         task.order = from - i64::from(task.priority) * settings.age_step_ms.unwrap_or(600_000);
         task.state = State::Ready;
     }
@@ -125,6 +128,7 @@ impl Model {
             fairness_key: s.fairness_key.as_ref().map(|key| key.to_string()),
             tag_us: 0,
             order: now,
+            tag: now,
             state: State::Scheduled,
             paused: false,
             alive_since: now,
@@ -281,9 +285,10 @@ impl Model {
         match action {
             Action::Pause => self.change(id, |_, t| t.paused = true),
             Action::Resume => self.change(id, |_, t| t.paused = false),
+            Action::Priority(priority) if priority == task.priority => {}
             Action::Priority(priority) => self.change(id, |_, t| {
-                t.order += i64::from(t.priority - priority) * age_step;
                 t.priority = priority;
+                t.order = t.tag - i64::from(priority) * age_step;
             }),
             Action::Revoke if !running => return Err("not_running"),
             Action::Revoke if stopping => _ = self.end(id, State::Cancelled),
