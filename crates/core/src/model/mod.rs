@@ -1,5 +1,6 @@
 //! What things are: executions and what they consist of, lanes, steps, messages between partitions.
 
+mod amounts;
 mod attempt;
 mod bulk;
 mod chain;
@@ -16,7 +17,9 @@ mod policy_row;
 mod record;
 mod spec;
 mod step;
+mod window;
 
+pub use amounts::{AmountOverflow, Amounts, AmountsError, DIMENSION_BYTES_MAX, DIMENSIONS_MAX};
 pub use attempt::{Attempt, AttemptOutcome, ErrorInfo};
 pub use bulk::{BULK_ERRORS_MAX, BULK_JOBS_MAX, BulkAction, BulkError, BulkJob, BulkState, BulkTally};
 pub use chain::{ChainFrom, ChainTo, Link, Message};
@@ -34,3 +37,4 @@ pub use policy::{Backoff, BackoffKind, DEFAULT_POLICY, Policy, RETENTION_MS, Ret
 pub use record::{ArchiveRecord, Record};
 pub use spec::Spec;
 pub use step::{StepOutcome, StepRecord};
+pub use window::{Period, ROLLING_BUCKETS, ROLLING_MAX_MS, ROLLING_MIN_MS, WindowError, WindowKind};
