@@ -4,6 +4,8 @@
 //! The model knows a zone as a list of offsets. It walks the clock minute by minute over each change and notes when it
 //! first shows a new day; weeks and months begin with the first instant at which it shows their first day or later.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
