@@ -14,6 +14,7 @@ mod log;
 mod payload;
 mod policy;
 mod policy_row;
+mod price;
 mod record;
 mod spec;
 mod step;
@@ -34,6 +35,10 @@ pub use lane::{AGE_STEP_MAX_MS, AGE_STEP_MS, LaneHome, LaneMode, LaneSettings, W
 pub use log::{LOG_BYTES_MAX, LOG_LINES_MAX, LogRecord, LogSize};
 pub use payload::{Hash, INLINE_MAX, Payload, Stored};
 pub use policy::{Backoff, BackoffKind, DEFAULT_POLICY, Policy, RETENTION_MS, Retry};
+pub use price::{
+    CALLS, INPUT_TOKENS, MODEL_BYTES_MAX, MODELS_MAX, OUTPUT_TOKENS, Price, PriceError, PriceTable,
+    PriceTableError, USD_MICROS, Unpriced, Usage,
+};
 pub use record::{ArchiveRecord, Record};
 pub use spec::Spec;
 pub use step::{StepOutcome, StepRecord};
