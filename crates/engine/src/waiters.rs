@@ -70,8 +70,7 @@ struct Waiting {
 #[derive(Debug)]
 struct Holder {
     lease: LeaseRef,
-    /// `None` is not known.
-    attempt: Option<u32>,
+    attempt: u32,
     mail: Arc<Mail>,
 }
 
@@ -158,11 +157,15 @@ impl Waiters {
         self.lanes.subscribe()
     }
 
-    /// From now on stops of this lease go to `mail`; one of this attempt that came already goes there at once.
-    pub(crate) fn hold(&self, lease: LeaseRef, attempt: Option<u32>, mail: &Arc<Mail>) {
+    /// From now on stops of this lease go to `mail`; one of this attempt that came already goes there at once. Only for
+    /// leases known to be real, and nothing if a later one of the execution is held.
+    pub(crate) fn hold(&self, lease: LeaseRef, attempt: u32, mail: &Arc<Mail>) {
         let Some(mut shard) = self.shard(lease.execution) else { return };
+        if shard.holders.get(&lease.execution).is_some_and(|holder| holder.lease.epoch > lease.epoch) {
+            return;
+        }
         let missed = shard.unheard.iter_mut().find_map(|unheard| unheard.remove(&lease.execution));
-        if let Some(taken) = missed.filter(|taken| attempt == Some(taken.attempt)) {
+        if let Some(taken) = missed.filter(|taken| attempt == taken.attempt) {
             mail.put(taken);
         }
         shard.holders.insert(lease.execution, Holder { lease, attempt, mail: mail.clone() });
@@ -184,7 +187,7 @@ impl Waiters {
 impl Shard {
     fn take_lease(&mut self, taken: Taken) {
         match self.holders.get(&taken.execution) {
-            Some(holder) if holder.attempt.is_none_or(|attempt| attempt == taken.attempt) => {
+            Some(holder) if holder.attempt == taken.attempt => {
                 holder.mail.put(taken);
             }
             _ => {
@@ -317,10 +320,10 @@ mod tests {
         let (early, late) =
             (ExecutionId::fresh(0, PartitionId(1), 1), ExecutionId::fresh(0, PartitionId(1), 2));
         let mail = Arc::new(Mail::default());
-        waiters.hold(lease(early), Some(1), &mail);
+        waiters.hold(lease(early), 1, &mail);
         waiters.publish(PartitionId(1), &[event(early, EventKind::CancelRequested, 1)]);
         waiters.publish(PartitionId(1), &[event(late, EventKind::Crashed, 2)]);
-        waiters.hold(lease(late), Some(2), &mail);
+        waiters.hold(lease(late), 2, &mail);
         let kinds: Vec<_> = mail.take().into_iter().map(|taken| (taken.execution, taken.kind)).collect();
         assert_eq!(kinds, [(early, EventKind::CancelRequested), (late, EventKind::Crashed)]);
         waiters.let_go(lease(early));
@@ -334,7 +337,7 @@ mod tests {
         let id = ExecutionId::fresh(0, PartitionId(1), 1);
         let mail = Arc::new(Mail::default());
         waiters.publish(PartitionId(1), &[event(id, EventKind::Crashed, 1)]);
-        waiters.hold(lease(id), Some(2), &mail);
+        waiters.hold(lease(id), 2, &mail);
         assert!(mail.take().is_empty());
     }
 }

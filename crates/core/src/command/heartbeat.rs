@@ -24,6 +24,8 @@ pub struct Stopping {
     pub message: Option<String>,
     /// Time left until the lease is taken.
     pub grace_ms: Millis,
+    /// When that is.
+    pub until: Millis,
 }
 
 /// The lease holds.
@@ -33,6 +35,8 @@ pub struct Renewal {
     pub ttl_ms: Millis,
     /// How long it lasts from a heartbeat that is written.
     pub whole_ttl_ms: Millis,
+    /// Which attempt it is for.
+    pub attempt: u32,
     /// Whether to stop.
     pub stop: Option<Stopping>,
 }
@@ -42,11 +46,12 @@ impl Heartbeat {
         let now = context.now();
         let held = context.partition.execution(self.lease.execution).ok_or(Refusal::LeaseLost)?;
         let lease = held.leased_as(&self.lease).ok_or(Refusal::LeaseLost)?;
-        let whole_ttl_ms = held.policy.lease_ttl_ms;
+        let (whole_ttl_ms, attempt) = (held.policy.lease_ttl_ms, held.attempt);
         let stop = held.stop.as_deref().map(|stop| Stopping {
             reason: stop.reason,
             message: stop.message.clone(),
             grace_ms: (stop.until - now).max(0),
+            until: stop.until,
         });
         let says_more = self.progress.is_some() && self.progress != lease.progress;
         // A put per third of the TTL is enough to keep the lease, whatever the worker's pace.
@@ -59,11 +64,11 @@ impl Heartbeat {
                 }
             }
             context.put_silently(execution);
-            return Ok(Outcome::Renewed(Renewal { ttl_ms: whole_ttl_ms, whole_ttl_ms, stop }));
+            return Ok(Outcome::Renewed(Renewal { ttl_ms: whole_ttl_ms, whole_ttl_ms, attempt, stop }));
         }
         // Nothing was written, so only what is left of the last renewal is promised.
         let ttl_ms = whole_ttl_ms - (now - lease.renewed_at).max(0);
-        Ok(Outcome::Renewed(Renewal { ttl_ms, whole_ttl_ms, stop }))
+        Ok(Outcome::Renewed(Renewal { ttl_ms, whole_ttl_ms, attempt, stop }))
     }
 }
 

@@ -6,10 +6,12 @@
 //! | file | what |
 //! |---|---|
 //! | `session.rs` | the conversation: numbers, unread replies, leases held |
+//! | `repeat.rs` | what unread replies said is said again |
 //! | `said.rs` | what is said as commands, and their outcomes as answers |
 //! | `sessions.rs` | all conversations |
 //! | `turn.rs` | one exchange from its arrival to its reply |
 
+mod repeat;
 pub(crate) mod said;
 mod session;
 #[cfg(test)]

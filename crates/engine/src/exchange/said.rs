@@ -5,7 +5,7 @@ use stint_api::{
 };
 use stint_core::command::{BeginStep, Complete, Fail, Heartbeat, Log, Outcome, RecordStep, Release};
 use stint_core::model::StepOutcome;
-use stint_core::{Command, LeaseRef, Refusal, RequestId};
+use stint_core::{Command, LeaseRef, Millis, Refusal, RequestId};
 use tokio::time::Instant;
 
 use crate::CallError;
@@ -171,10 +171,23 @@ pub(crate) enum Heard {
     Answer(ExchangeAnswer),
     /// The lease is gone, which is worth an answer.
     Lost(ExchangeAnswer),
-    /// The lease lasts so long from `sent`, `ttl` from a heartbeat that is written, and perhaps its work has to stop.
-    Renewed { left: std::time::Duration, ttl: std::time::Duration, sent: Instant, stop: Option<ExchangeStop> },
+    /// The lease holds.
+    Renewed(Renewed),
     /// A heartbeat was not taken: nothing the worker believes of its leases would be sure.
     Unheard(Problem),
+}
+
+/// See [`Heard::Renewed`].
+#[derive(Debug)]
+pub(crate) struct Renewed {
+    pub(crate) attempt: u32,
+    /// How long it lasts from `sent`.
+    pub(crate) left: std::time::Duration,
+    /// How long it lasts from a heartbeat that is written.
+    pub(crate) ttl: std::time::Duration,
+    pub(crate) sent: Instant,
+    /// Its work has to stop, at this instant at the latest.
+    pub(crate) stop: Option<(ExchangeStop, Millis)>,
 }
 
 /// Judges an outcome.
@@ -182,10 +195,12 @@ pub(crate) fn heard(of: LeaseRef, what: &What, answer: Result<Outcome, CallError
     let lease = of.to_string();
     let (key, answer) = match (what, answer) {
         (What::Listed, Ok(Outcome::Renewed(renewal))) => {
-            let stop = renewal.stop.as_ref().map(lease::stop);
-            let stop = stop.map(|stop| ExchangeStop { lease, reason: stop.reason, grace_ms: stop.grace_ms });
+            let stop = renewal.stop.as_ref().map(|stopping| {
+                let stop = lease::stop(stopping);
+                (ExchangeStop { lease, reason: stop.reason, grace_ms: stop.grace_ms }, stopping.until)
+            });
             let (left, ttl) = (lease::duration(renewal.ttl_ms), lease::duration(renewal.whole_ttl_ms));
-            return Heard::Renewed { left, ttl, sent, stop };
+            return Heard::Renewed(Renewed { attempt: renewal.attempt, left, ttl, sent, stop });
         }
         (What::Listed, Ok(_)) => return Heard::Unheard(problem::unexpected()),
         (What::Listed, Err(CallError::Refused(refusal @ Refusal::LeaseLost))) => {

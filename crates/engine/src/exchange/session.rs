@@ -10,12 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stint_api::ExchangeReply;
-use stint_core::LeaseRef;
+use stint_core::{LeaseRef, Millis};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::repeat::{UNREAD_BYTES, bytes_of};
+
 /// Replies kept for a worker that does not say that it read them. Each says all that those before it said.
 const UNREAD_MAX: usize = 8;
+
+/// The same in bytes, unless it is one reply.
+const UNREAD_BYTES_KEPT: usize = 4 * UNREAD_BYTES;
 
 /// A lease is renewed when this part of its time to live is over since the last renewal. Core puts a renewal after a
 /// third: a fourth leaves room for commits, and still asks rarely.
@@ -54,16 +59,16 @@ pub(crate) struct New {
     pub(crate) renew: Vec<usize>,
     /// Leases that were given, read of, and not listed.
     pub(crate) unlisted: Vec<LeaseRef>,
-    /// Listed leases that this conversation did not know of.
-    pub(crate) unknown: Vec<LeaseRef>,
     /// Replies that were not read.
     pub(crate) unread: Vec<Arc<ExchangeReply>>,
+    /// What the largest of them holds: each says what those before it said.
+    pub(crate) unread_bytes: usize,
 }
 
 #[derive(Debug)]
 enum Reply {
     UnderWay(Arc<Notify>),
-    Made(Arc<ExchangeReply>),
+    Made(Arc<ExchangeReply>, usize),
 }
 
 /// A lease that the worker holds, or was given in a reply that it may not have read.
@@ -73,8 +78,8 @@ struct Held {
     given_in: u64,
     ttl: Duration,
     renewed: Instant,
-    /// The exchange whose reply asks the worker to stop.
-    told: Option<u64>,
+    /// The exchange whose reply asks the worker to stop, and by when.
+    told: Option<(u64, Millis)>,
 }
 
 /// See the module's documentation.
@@ -116,7 +121,7 @@ impl Session {
     pub(crate) fn begin(&mut self, said: &Said<'_>, now: Instant) -> Begun {
         self.heard = now;
         match self.replies.get(&said.n) {
-            Some(Reply::Made(reply)) => return Begun::Again(reply.clone()),
+            Some(Reply::Made(reply, _)) => return Begun::Again(reply.clone()),
             Some(Reply::UnderWay(made)) => return Begun::UnderWay(made.clone()),
             None if said.n <= self.newest => return Begun::Late,
             None => {}
@@ -124,27 +129,30 @@ impl Session {
         self.newest = said.n;
         self.replies.retain(|n, _| *n > said.seen);
         self.ending.retain(|_, n| *n > said.seen);
-        let unread = self.replies.values().filter_map(Reply::made).cloned().collect();
+        let made = || self.replies.values().filter_map(Reply::made);
+        let unread = made().map(|(reply, _)| reply.clone()).collect();
+        let unread_bytes = made().map(|(_, bytes)| bytes).max().unwrap_or(0);
         self.replies.insert(said.n, Reply::UnderWay(Arc::default()));
         for lease in said.ended {
             self.held.remove(lease);
             self.ending.insert(*lease, said.n);
         }
-        let unknown = said.listed.iter().map(|(lease, _)| *lease);
-        let unknown = unknown
-            .filter(|lease| !self.held.contains_key(lease) && !self.ending.contains_key(lease))
-            .collect();
-        Begun::New(New { renew: self.renewals(said, now), unlisted: self.unlisted(said), unknown, unread })
+        Begun::New(New {
+            renew: self.renewals(said, now),
+            unlisted: self.unlisted(said),
+            unread,
+            unread_bytes,
+        })
     }
 
     /// The reply to an exchange that was begun. It stands until it is known to be read.
     pub(crate) fn made(&mut self, n: u64, reply: &Arc<ExchangeReply>) {
         if let Some(Reply::UnderWay(made)) = self.replies.get(&n) {
             made.notify_waiters();
-            self.replies.insert(n, Reply::Made(reply.clone()));
+            self.replies.insert(n, Reply::Made(reply.clone(), bytes_of(reply)));
         }
-        while self.replies.len() > UNREAD_MAX
-            && let Some((oldest, Reply::Made(_))) =
+        while self.keeps_too_much()
+            && let Some((oldest, Reply::Made(..))) =
                 self.replies.first_key_value().map(|(n, reply)| (*n, reply))
         {
             self.replies.remove(&oldest);
@@ -157,7 +165,7 @@ impl Session {
             made.notify_waiters();
             self.replies.remove(&n);
             for held in self.held.values_mut() {
-                held.told = held.told.filter(|told| *told != n);
+                held.told = held.told.filter(|(told, _)| *told != n);
             }
             self.told_to_drain = self.told_to_drain.filter(|told| *told != n);
             // As if it had never come: sent again it is new.
@@ -172,19 +180,24 @@ impl Session {
         self.held.insert(lease, Held { given_in: n, ttl, renewed: now, told: None });
     }
 
-    /// A heartbeat sent at `sent` was taken: of its time to live, the lease has `left` from then.
-    pub(crate) fn renewed(&mut self, lease: LeaseRef, left: Duration, ttl: Duration, sent: Instant) {
+    /// A heartbeat sent at `sent` was taken: of its time to live, the lease has `left` from then. Says whether the lease was
+    /// known.
+    pub(crate) fn renewed(&mut self, lease: LeaseRef, left: Duration, ttl: Duration, sent: Instant) -> bool {
+        let known = self.holds(lease);
         let held = self.held.entry(lease).or_insert(Held { given_in: 0, ttl, renewed: sent, told: None });
         held.ttl = ttl;
         held.renewed = sent.checked_sub(ttl.saturating_sub(left)).unwrap_or(sent);
+        known
     }
 
-    /// The reply to exchange `n` asks the worker to stop; whether none did before.
-    pub(crate) fn tell_to_stop(&mut self, n: u64, lease: LeaseRef) -> bool {
+    /// The reply to exchange `n` asks the worker to stop by `until`; whether none did before, or left more time.
+    pub(crate) fn tell_to_stop(&mut self, n: u64, lease: LeaseRef, until: Millis) -> bool {
         let Some(held) = self.held.get_mut(&lease) else { return false };
-        let first = held.told.is_none();
-        held.told.get_or_insert(n);
-        first
+        let is_news = held.told.is_none_or(|(_, told)| until < told);
+        if is_news {
+            held.told = Some((n, until));
+        }
+        is_news
     }
 
     /// Whether the worker that has read reply `seen` still has to be told to drain.
@@ -216,6 +229,12 @@ impl Session {
     /// All leases that its worker holds.
     pub(crate) fn leases(&self) -> impl Iterator<Item = LeaseRef> {
         self.held.keys().copied()
+    }
+
+    fn keeps_too_much(&self) -> bool {
+        let made = || self.replies.values().filter_map(Reply::made);
+        let bytes: usize = made().map(|(_, bytes)| bytes).sum();
+        self.replies.len() > UNREAD_MAX || bytes > UNREAD_BYTES_KEPT && made().count() > 1
     }
 
     fn renewals(&self, said: &Said<'_>, now: Instant) -> Vec<usize> {
@@ -251,9 +270,9 @@ impl Session {
 }
 
 impl Reply {
-    fn made(&self) -> Option<&Arc<ExchangeReply>> {
+    fn made(&self) -> Option<(&Arc<ExchangeReply>, usize)> {
         match self {
-            Self::Made(reply) => Some(reply),
+            Self::Made(reply, bytes) => Some((reply, *bytes)),
             Self::UnderWay(_) => None,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use stint_core::Millis;
 use stint_core::command::ClaimFilter;
 use stint_core::key::name_hash;
 use tokio::sync::watch;
@@ -19,6 +20,9 @@ const SILENCE: Duration = Duration::from_secs(600);
 
 /// How often the forgotten are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
+
+/// Exchanges remembered of a worker that has read no reply of this node yet.
+const STRANGE_MAX: usize = 8;
 
 /// Namespace and session.
 type Name = (String, String);
@@ -45,15 +49,16 @@ pub(crate) struct Talk {
     pub(crate) parked: Option<(u64, Parked)>,
     /// What the worker said last that it can serve.
     pub(crate) filter: Option<Arc<ClaimFilter>>,
-    /// Whether no exchange was taken yet.
-    pub(crate) fresh: bool,
+    /// Exchanges taken since this node knows the session, by number, with when; `None` once its worker has read a reply
+    /// of this node.
+    pub(crate) strange: Option<BTreeMap<u64, Millis>>,
 }
 
 impl Live {
     fn new(name: &Name) -> Self {
         let id = session_id(&name.0, &name.1);
         let session = Session::new(Instant::now());
-        let talk = Talk { session, parked: None, filter: None, fresh: true };
+        let talk = Talk { session, parked: None, filter: None, strange: Some(BTreeMap::new()) };
         let (newest, talk) = (watch::Sender::new(0), Mutex::new(talk));
         Self { id, mail: Arc::default(), newest, draining: AtomicBool::new(false), talk }
     }
@@ -76,6 +81,21 @@ impl Live {
 }
 
 impl Talk {
+    /// Notes an exchange. When it is the first that its worker sent after reading a reply of this node, says when the exchange of
+    /// that reply came: of leases given before, it names all that ever reached it.
+    pub(crate) fn meet(&mut self, n: u64, seen: u64, now: Millis) -> Option<Millis> {
+        let strange = self.strange.as_mut()?;
+        if let Some(began) = strange.get(&seen).copied() {
+            self.strange = None;
+            return Some(began);
+        }
+        strange.insert(n, now);
+        while strange.len() > STRANGE_MAX {
+            strange.pop_first();
+        }
+        None
+    }
+
     /// What the worker can serve, shared with its last exchange if it said the same.
     pub(crate) fn filter(&mut self, now: ClaimFilter) -> Arc<ClaimFilter> {
         match &self.filter {

@@ -1,6 +1,5 @@
 //! One exchange, from its arrival to its reply.
 
-use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +10,22 @@ use stint_api::{
 };
 use stint_core::command::UnlistedLeases;
 use stint_core::model::Worker;
-use stint_core::{Command, EventKind, PartitionId};
+use stint_core::{Command, EventKind, Millis, PartitionId};
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
-use super::said::{Ask, Heard, Parsed, What, heard};
-use super::session::{Begun, New, Said, Session};
+use super::repeat::{UNREAD_BYTES, repeat};
+use super::said::{Ask, Heard, Parsed, Renewed, What, heard};
+use super::session::{Begun, New, Said};
 use super::sessions::Live;
 use crate::edge::{lease, problem};
 use crate::engine::Inner;
 use crate::hub::{GrantedLease, Wanted, Watch};
 use crate::workers;
+
+/// A worker whose session is new here is answered after this time at the latest: what it says next brings back leases that it never
+/// heard of, well before they expire.
+const STRANGE_WAIT: Duration = Duration::from_secs(10);
 
 /// What there is to tell the worker besides leases.
 #[derive(Default, Debug)]
@@ -85,9 +89,7 @@ pub(crate) async fn exchange(engine: &Inner, mut request: ExchangeRequest) -> Re
     }
 }
 
-/// Decides under the session's lock what the exchange is. A session that this node does not know may have been another
-/// node's, or this one's before a restart: replies of that time are lost, so leases that its worker does not name never
-/// reached it. Whatever else this session is given comes later in every partition's mailbox.
+/// Decides under the session's lock what the exchange is.
 fn start(engine: &Inner, live: &Live, request: &ExchangeRequest, parsed: &Parsed) -> Start {
     let said = Said {
         n: request.n,
@@ -101,21 +103,27 @@ fn start(engine: &Inner, live: &Live, request: &ExchangeRequest, parsed: &Parsed
         Begun::Again(reply) => return Start::Again(reply),
         Begun::UnderWay(made) => return Start::UnderWay(made.notified_owned()),
         Begun::Late => Start::Late,
-        Begun::New(new) => Start::New(new),
-    };
-    if std::mem::replace(&mut talk.fresh, false) {
-        let named = parsed.listed.iter().map(|(lease, _)| lease).chain(&parsed.ended).chain(&parsed.stepped);
-        let listed: Vec<_> = named.copied().collect();
-        // A partition may serve this session's claim before it comes to this command.
-        let before = engine.node.now();
-        for partition in PartitionId::all() {
-            let command = UnlistedLeases { session: live.id, listed: listed.clone(), before };
-            engine.node.post(partition, Command::UnlistedLeases(command));
+        Begun::New(new) => {
+            let before = talk.meet(request.n, request.seen, engine.node.now());
+            before.into_iter().for_each(|before| give_back_unheard(engine, live, parsed, before));
+            Start::New(new)
         }
-    }
+    };
     drop(talk);
     live.newest.send_if_modified(|newest| std::mem::replace(newest, (*newest).max(request.n)) < request.n);
     begun
+}
+
+/// A session that this node did not know may have been another node's, or this one's before a restart: replies of that time
+/// may be lost, and with them leases that its worker never heard of. What a worker names in the first exchange that comes
+/// here proves nothing: it may have been written before it read another node's last reply, and is sent again.
+fn give_back_unheard(engine: &Inner, live: &Live, parsed: &Parsed, before: Millis) {
+    let named = parsed.listed.iter().map(|(lease, _)| lease).chain(&parsed.ended).chain(&parsed.stepped);
+    let listed: Vec<_> = named.copied().collect();
+    for partition in PartitionId::all() {
+        let command = UnlistedLeases { session: live.id, listed: listed.clone(), before };
+        engine.node.post(partition, Command::UnlistedLeases(command));
+    }
 }
 
 impl Turn<'_> {
@@ -127,8 +135,12 @@ impl Turn<'_> {
         new: New,
     ) -> Result<ExchangeReply, Problem> {
         self.note_leases(&parsed, &new);
-        let wanted = self.wanted(request, namespace);
-        let until = Instant::now() + Duration::from_millis(request.wait_ms);
+        // A worker that reads nothing is given nothing more.
+        let wanted = self.wanted(request, namespace).filter(|_| new.unread_bytes < UNREAD_BYTES);
+        let mut until = Instant::now() + Duration::from_millis(request.wait_ms);
+        if self.live.talk().strange.is_some() {
+            until = until.min(Instant::now() + STRANGE_WAIT);
+        }
         let asks = parsed.commands(&new.renew);
         let said = Words { answers: parsed.refused, stops: Vec::new() };
         let must_hear = self.live.is_draining() && self.live.talk().session.must_hear_of_drain(request.seen);
@@ -171,11 +183,8 @@ impl Turn<'_> {
         Ok(words)
     }
 
-    /// Lets stops of listed leases come here, gives back those that are not listed.
+    /// Gives back leases that are not listed.
     fn note_leases(&self, parsed: &Parsed, new: &New) {
-        for lease in &new.unknown {
-            self.engine.waiters.hold(*lease, None, &self.live.mail);
-        }
         for lease in parsed.ended.iter().chain(&new.unlisted) {
             self.engine.waiters.let_go(*lease);
         }
@@ -288,10 +297,14 @@ impl Turn<'_> {
                     self.engine.waiters.let_go(lease);
                     words.answers.push(answer);
                 }
-                Heard::Renewed { left, ttl, sent, stop } => {
+                Heard::Renewed(Renewed { attempt, left, ttl, sent, stop }) => {
                     let mut talk = self.live.talk();
-                    talk.session.renewed(lease, left, ttl, sent);
-                    words.stops.extend(stop.filter(|_| talk.session.tell_to_stop(self.n, lease)));
+                    if !talk.session.renewed(lease, left, ttl, sent) {
+                        // Another node's, or a plain claim's.
+                        self.engine.waiters.hold(lease, attempt, &self.live.mail);
+                    }
+                    let news = stop.filter(|(_, until)| talk.session.tell_to_stop(self.n, lease, *until));
+                    words.stops.extend(news.map(|(stop, _)| stop));
                 }
                 Heard::Unheard(problem) => return Err(problem),
             }
@@ -343,6 +356,7 @@ impl Turn<'_> {
             talk.session.tell_to_drain(self.n);
         }
         let mut reply = ExchangeReply { n: self.n, drain, ..ExchangeReply::default() };
+        reply.stops = words.stops;
         repeat(unread, &talk.session, &mut reply);
         for granted in granted {
             let (lease, attempt) = (granted.grant.lease, granted.grant.attempt);
@@ -350,40 +364,14 @@ impl Turn<'_> {
             let age = lease::duration((now_ms - granted.grant.renewed_at).max(0));
             let since = now.checked_sub(age).unwrap_or(now);
             talk.session.gave(self.n, lease, lease::duration(granted.grant.ttl_ms), since);
-            self.engine.waiters.hold(lease, Some(attempt), &self.live.mail);
+            self.engine.waiters.hold(lease, attempt, &self.live.mail);
             reply.leases.push(lease::lease(granted));
         }
         reply.answers.extend(words.answers);
-        reply.stops.extend(words.stops);
         let reply = Arc::new(reply);
         talk.session.made(self.n, &reply);
         drop(talk);
         Arc::unwrap_or_clone(reply)
-    }
-}
-
-/// Says again what unread replies said; each thing once, because each of them said what those before it had said.
-fn repeat(unread: &[Arc<ExchangeReply>], session: &Session, reply: &mut ExchangeReply) {
-    let mut said = BTreeSet::new();
-    for before in unread {
-        let leases = before.leases.iter();
-        reply.leases.extend(
-            leases
-                .filter(|lease| said.insert(("lease", lease.lease.clone(), None)))
-                .filter(|lease| lease.lease.parse().is_ok_and(|lease| session.holds(lease)))
-                .cloned(),
-        );
-        let answers = before.answers.iter();
-        reply.answers.extend(
-            answers
-                .filter(|answer| {
-                    let about = if answer.logs { "logs" } else { "answer" };
-                    said.insert((about, answer.lease.clone(), answer.key.clone()))
-                })
-                .cloned(),
-        );
-        let stops = before.stops.iter();
-        reply.stops.extend(stops.filter(|stop| said.insert(("stop", stop.lease.clone(), None))).cloned());
     }
 }
 

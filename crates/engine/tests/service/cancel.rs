@@ -103,3 +103,46 @@ async fn work_that_finishes_although_it_was_asked_to_stop_has_finished() {
     bed.engine.cancel("default", &id, cancel(10_000)).await.unwrap();
     assert_eq!(bed.complete(&lease, "1").await.unwrap().state, ExecutionState::Completed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_second_cancel_that_leaves_less_time_is_told_as_well() {
+    let bed = Bed::new().await;
+    let (id, lease, exchange, mut worker) = parked(&bed).await;
+    bed.engine.cancel("default", &id, cancel(60_000)).await.unwrap();
+    worker.request.seen = exchange.await.unwrap().n;
+    let held = lease.clone();
+    let request = worker.next(|request| {
+        request.leases.push(ExchangeLease { lease: held, progress: None });
+        request.wait_ms = 60_000;
+    });
+    let engine = bed.engine.clone();
+    let exchange = tokio::spawn(async move { engine.exchange(request).await.unwrap() });
+    pass(1_000).await;
+    assert!(!exchange.is_finished());
+    bed.engine.cancel("default", &id, cancel(90_000)).await.unwrap();
+    pass(1_000).await;
+    assert!(!exchange.is_finished(), "more time is no news");
+    bed.engine.cancel("default", &id, cancel(3_000)).await.unwrap();
+    let reply = exchange.await.unwrap();
+    let [stop] = &reply.stops[..] else { panic!("{reply:?}") };
+    assert!((2_900..=3_000).contains(&stop.grace_ms), "{}", stop.grace_ms);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stops_reach_who_holds_the_lease_whoever_else_lists_one() {
+    let bed = Bed::new().await;
+    let (id, lease, exchange, _) = parked(&bed).await;
+    // Another worker names a lease of the same execution that is none.
+    let (front, back) = lease.split_at(lease.len() - 5);
+    let forged = format!("{front}{}{}", if back.starts_with('0') { '1' } else { '0' }, &back[1..]);
+    let mut other = Worker::new(&bed, "w2");
+    let listing = other.exchange(|request| {
+        request.max = 0;
+        request.leases.push(ExchangeLease { lease: forged, progress: None });
+    });
+    assert_eq!(listing.await.unwrap().answers.len(), 1);
+    bed.engine.cancel("default", &id, cancel(3_000)).await.unwrap();
+    let reply = exchange.await.unwrap();
+    assert_eq!(reply.stops.len(), 1, "{reply:?}");
+    assert_eq!(reply.stops[0].lease, lease);
+}

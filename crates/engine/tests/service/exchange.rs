@@ -188,6 +188,14 @@ async fn a_worker_goes_on_after_the_server_was_started_again() {
         .await
         .unwrap();
     assert_eq!(reply.answers.len(), 1, "{reply:?}");
+    // That was perhaps written long ago; what follows the reply to it was not.
+    assert!(bed.lease(10).await.is_empty());
+    let listing = worker.exchange(|request| {
+        request.max = 0;
+        request.leases.push(listed(&leases[0]));
+    });
+    listing.await.unwrap();
+    pass(10).await;
     let again = bed.lease(10).await;
     assert_eq!(again.len(), 1);
     assert_eq!(
@@ -286,6 +294,7 @@ async fn work_for_a_parked_worker_is_leased_in_the_batch_that_brings_it() {
     use stint_store::Store;
     let bed = Bed::new().await;
     let mut worker = Worker::new(&bed, "w1");
+    worker.exchange(|request| request.max = 0).await.unwrap();
     let exchange = park(&mut worker, |request| request.wait_ms = 60_000);
     pass(1_000).await;
     let before = bed.store.counters().commits;
@@ -294,4 +303,65 @@ async fn work_for_a_parked_worker_is_leased_in_the_batch_that_brings_it() {
     bed.submit_work().await;
     assert_eq!(exchange.await.unwrap().leases.len(), 1);
     assert_eq!(bed.store.counters().commits, before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_written_before_a_lease_was_read_of_does_not_give_it_back_when_it_is_sent_to_another_process()
+ {
+    let bed = Bed::new().await;
+    let mut worker = Worker::new(&bed, "w1");
+    worker.exchange(|request| request.max = 0).await.unwrap();
+    // Two are under way at once; the second was written when nothing was held.
+    let first = park(&mut worker, |request| request.wait_ms = 60_000);
+    pass(10).await;
+    let second = worker.next(|request| request.max = 0);
+    let id = bed.submit_work().await;
+    let first = first.await.unwrap();
+    let lease = texts(&first)[0].to_owned();
+    pass(10).await;
+    let bed = bed.restart().await;
+    worker.engine = bed.engine.clone();
+    let reply = bed.engine.exchange(second).await.unwrap();
+    worker.request.seen = reply.n;
+    pass(10).await;
+    assert_eq!(bed.state(&id).await, ExecutionState::Running);
+    let end = worker.exchange(|request| request.results.push(complete(&lease))).await.unwrap();
+    assert!(matches!(end.answers[0].answer, Answer::Done(_)), "{end:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_worker_does_not_read_is_said_again_up_to_a_bound() {
+    let bed = Bed::new().await;
+    let mut worker = Worker::new(&bed, "w1");
+    bed.submit_work().await;
+    let lease = worker.exchange(|_| ()).await.unwrap().leases[0].lease.clone();
+    let step = |key: &str, output: Option<&str>| {
+        let output = output.map(|text| serde_json::value::RawValue::from_string(text.into()).unwrap());
+        let step = serde_json::json!({ "lease": lease, "key": key });
+        let mut step: stint_api::ExchangeStep = serde_json::from_value(step).unwrap();
+        step.output = output.map(stint_api::Payload::Json);
+        step
+    };
+    let result = format!("\"{}\"", "x".repeat(1_000_000));
+    for n in 0..30 {
+        let key = format!("s{n}");
+        worker.exchange(|request| request.steps.push(step(&key, None))).await.unwrap();
+        worker.exchange(|request| request.steps.push(step(&key, Some(&result)))).await.unwrap();
+    }
+    let seen = worker.request.seen;
+    bed.submit_work().await;
+    for n in 0..30 {
+        let key = format!("s{n}");
+        let reply = worker.exchange(|request| {
+            (request.seen, request.max) = (seen, u32::from(n == 29));
+            request.steps.push(step(&key, None));
+        });
+        let reply = reply.await.unwrap();
+        assert_eq!(reply.answers.len(), usize::min(n + 1, 17), "{n}");
+        assert_eq!(reply.answers.last().unwrap().key, Some(key));
+        // Who reads nothing gets nothing new, either.
+        assert!(reply.leases.is_empty());
+    }
+    let reply = worker.exchange(|request| request.leases.push(listed(&lease))).await.unwrap();
+    assert_eq!(reply.leases.len(), 1);
 }
