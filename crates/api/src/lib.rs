@@ -44,6 +44,7 @@ mod step;
 mod store;
 mod submit;
 mod thousandths;
+mod usage;
 mod why;
 mod worker;
 
@@ -80,5 +81,6 @@ pub use step::{StepEntry, StepReply, StepRequest, StepResultRequest, StepState, 
 pub use store::{PARTITION_MAX, PartitionReport, RecordCount, StoreMember, StoreReport, StoredRecord};
 pub use submit::{SubmitReply, SubmitRequest};
 pub use thousandths::{Thousandths, ThousandthsError};
+pub use usage::Usage;
 pub use why::{Waiting, WhyReply};
 pub use worker::{SessionWorker, WorkerInfo, WorkerRef, WorkerReply, WorkerRequest, WorkersReply};

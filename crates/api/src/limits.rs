@@ -88,6 +88,8 @@ pub const WEIGHT_MAX: u32 = 1_000_000;
 pub const FACTOR_MAX: u32 = 100_000;
 /// Largest jitter, in thousandths: all of the delay.
 pub const JITTER_MAX: u32 = 1_000;
+/// Longest name of a model, in bytes.
+pub const MODEL_BYTES: usize = 128;
 
 /// The limits an operator may configure. The rest are constants of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,6 +31,7 @@ checked! {
     PriorityRequest => |r| r.validate();
     LaneSettings => |r| r.validate();
     LogRequest => |r| r.validate();
+    Usage => |r| r.validate();
 }
 
 /// Each line: body, expected code, expected field (`-` is none).
@@ -287,4 +288,27 @@ fn no_json_at_all() {
         let problem = decode::<SubmitRequest>(body).unwrap_err();
         assert_eq!(problem.code, Code::MalformedJson, "{body:?}");
     }
+}
+
+#[test]
+fn usage() {
+    accept::<Usage>(
+        r#"
+        {"model":"m"}
+        {"model":"m","input_tokens":18446744073709551615,"cached_input_tokens":5,"output_tokens":7,"calls":0}
+        "#,
+    );
+    check::<Usage>(
+        r#"
+        {} => invalid_field model
+        {"model":""} => invalid_field model
+        {"model":"a\u0000"} => invalid_field model
+        {"model":"m","input_tokens":-1} => invalid_field input_tokens
+        {"model":"m","input_tokens":1.5} => invalid_field input_tokens
+        {"model":"m","output_tokens":18446744073709551616} => invalid_field output_tokens
+        {"model":"m","input_tokens":1,"cached_input_tokens":2} => invalid_field cached_input_tokens
+        {"model":"m","tokens":1} => unknown_field tokens
+        ["m"] => invalid_request -
+        "#,
+    );
 }

@@ -85,6 +85,7 @@ mod signal;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod transport;
+mod usage;
 mod worker;
 
 /// The guide's examples are tested as the crate's own are.
@@ -98,5 +99,6 @@ pub use error::Error;
 pub use randomness::Randomness;
 pub use signal::shutdown_signal;
 pub use stint_api as api;
-pub use stint_api::Retry;
+pub use stint_api::{Retry, Usage};
+pub use usage::{Meter, Reported};
 pub use worker::{Context, Failure, Stopping, Worker, WorkerBuilder};

@@ -38,6 +38,7 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
         ("", "state") => json!({"enum": crate::filter::LISTED.map(crate::ExecutionState::as_str)}),
         ("", "since" | "until") => json!({"format": "date-time"}),
         ("", "tag.KEY") => at_most(TAG_VALUE_BYTES),
+        ("Usage", "model") => text(MODEL_BYTES),
         ("Failure", "message") => at_most(ERROR_MESSAGE_BYTES),
         ("Failure", "details") => {
             json!({"description": format!("Any JSON of at most {ERROR_DETAILS_BYTES} bytes, for whoever knows the type.")})

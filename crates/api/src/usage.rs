@@ -1,0 +1,43 @@
+//! What a provider says that a call used.
+
+use serde::{Deserialize, Serialize};
+
+use crate::object::objects_only;
+use crate::{MODEL_BYTES, Problem, check};
+
+/// Usage of a model, which the price table turns into amounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct Usage {
+    /// The model, by the name that the price table has for it.
+    pub model: String,
+    /// Tokens read, cached ones included.
+    #[serde(default)]
+    pub input_tokens: u64,
+    /// Those of them that came out of the provider's cache.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cached_input_tokens: u64,
+    /// Tokens written.
+    #[serde(default)]
+    pub output_tokens: u64,
+    /// Calls it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u64>,
+}
+
+objects_only!(Usage);
+
+impl Usage {
+    /// Checks the name, and that the cached tokens are some of those that were read.
+    pub fn validate(&self) -> Result<(), Problem> {
+        check::text("model", &self.model, MODEL_BYTES)?;
+        check::range("cached_input_tokens", self.cached_input_tokens, 0, self.input_tokens).map_err(
+            |problem| problem.remedy("Count cached tokens in input_tokens too: they are part of them."),
+        )
+    }
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
