@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use futures_util::future::BoxFuture;
-use stint_core::{Command, PARTITIONS, PartitionId};
+use stint_core::{Command, PARTITIONS, PartitionId, RequestId};
 use stint_store::NodeId;
 
 use crate::partition::Answer;
@@ -19,6 +19,16 @@ pub trait Peers: fmt::Debug + Send + Sync {
     /// Runs a command at another node, which executes it itself; `None` if that node can't be reached, in which case
     /// the command may have run nevertheless.
     fn call(&self, to: NodeId, partition: PartitionId, command: Command) -> BoxFuture<'_, Option<Answer>>;
+}
+
+/// Makes a command one that does its work once, though it runs at another node and, if no answer comes, here as well.
+pub(crate) fn may_come_twice(command: &mut Command, id: impl FnOnce() -> RequestId) {
+    match command {
+        Command::Submit(submit) => submit.items.iter_mut().for_each(|item| item.derived = true),
+        Command::Replay(replay) => _ = replay.request.get_or_insert_with(id),
+        Command::Log(log) => _ = log.request.get_or_insert_with(id),
+        _ => {}
+    }
 }
 
 /// Conflicts in a row after which the node that committed is asked instead.

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use stint_core::{Command, Key, Millis, PARTITIONS, Partition, PartitionId};
+use stint_core::{Command, Key, Millis, PARTITIONS, Partition, PartitionId, RequestId};
 use stint_store as store;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::backup::tee::Teeing;
 use crate::clock::Clock;
-use crate::forward::Elsewhere;
+use crate::forward::{self, Elsewhere};
 use crate::hub::{Hub, Reservation};
 use crate::lanes::LaneLengths;
 use crate::meta::{self, CommonLevel, Myself, Renewed};
@@ -152,10 +152,11 @@ impl Node {
     }
 
     /// Runs a command and answers when its outcome is committed; at another node, if that one works on the partition.
-    pub async fn call(&self, partition: PartitionId, command: Command) -> Answer {
+    pub async fn call(&self, partition: PartitionId, mut command: Command) -> Answer {
         if let Some(peers) = &self.shared.config.peers
             && let Some(to) = self.shared.elsewhere.of(partition)
         {
+            forward::may_come_twice(&mut command, || RequestId(self.random().to_be_bytes()));
             if let Some(answer) = peers.call(to, partition, command.clone()).await {
                 return answer;
             }
