@@ -34,8 +34,15 @@ impl Clock {
         self.reading().now()
     }
 
+    /// Takes what the store's clock says, and warns if that is not believed yet.
+    pub(crate) fn follow(&self, store_ms: Millis) {
+        if self.observe(store_ms) {
+            tracing::warn!(store_ms, "the store's clock is far ahead; it is not followed yet");
+        }
+    }
+
     /// Takes what the store's clock says; whether it is far ahead of what is believed.
-    pub(crate) fn observe(&self, store_ms: Millis) -> bool {
+    fn observe(&self, store_ms: Millis) -> bool {
         let mut reading = self.reading();
         let ahead = store_ms - reading.now();
         if ahead <= AHEAD_MAX_MS {

@@ -235,7 +235,7 @@ async fn beat(
         Some((ms, at)) if at.elapsed() < READ_CLOCK => ms.saturating_add(at.elapsed().as_millis() as Millis),
         _ => {
             let ms = shared.store.clock().await?;
-            shared.clock.observe(ms);
+            shared.clock.follow(ms);
             *read = Some((ms, Instant::now()));
             ms
         }

@@ -78,11 +78,7 @@ async fn follow_clock(shared: Arc<Shared>) {
         loop {
             shared.next_work().await;
             match shared.store.clock().await {
-                Ok(store_ms) => {
-                    if shared.clock.observe(store_ms) {
-                        tracing::warn!(store_ms, "the store's clock is far ahead; it is not followed yet");
-                    }
-                }
+                Ok(store_ms) => shared.clock.follow(store_ms),
                 Err(StoreError::Fatal(reason)) => shared.fail(&reason),
                 Err(error) => tracing::debug!(%error, "the store's clock can't be read"),
             }

@@ -23,6 +23,8 @@ const REMEMBERED: Duration = Duration::from_secs(120);
 /// What a claim of this key was given, by token.
 #[derive(Default, Debug)]
 struct Given {
+    /// This process gave leases for it.
+    any: bool,
     asked: Vec<(PartitionId, LeaseToken)>,
 }
 
@@ -80,11 +82,14 @@ impl Inner {
         }
         if !given.asked.is_empty() {
             let leases = self.hub.recall(wanted.clone(), &given.asked).settle().await;
-            if !leases.is_empty() {
+            given.any |= !leases.is_empty();
+            // Those that have ended since are not made up for: the caller asked once.
+            if given.any {
                 return leases;
             }
         }
         let leases = self.claim(wanted, until).await;
+        given.any = !leases.is_empty();
         let asked = leases.iter().map(|granted| granted.grant.lease);
         given.asked = asked.map(|lease| (lease.execution.partition(), lease.token)).collect();
         given.asked.sort_unstable();

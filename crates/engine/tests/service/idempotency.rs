@@ -1,6 +1,6 @@
 //! Sending twice.
 
-use stint_api::{BatchRequest, BatchResult, Code, ExecutionState, RequestKey, SubmitRequest};
+use stint_api::{BatchRequest, BatchResult, Code, ExecutionState, LeaseRequest, RequestKey, SubmitRequest};
 
 use crate::bed::{Bed, claim, json, work};
 
@@ -102,4 +102,28 @@ async fn a_claim_sent_again_is_answered_with_the_same_leases() {
     assert_eq!(texts(bed.engine.lease(claim(3), key()).await.unwrap()), first);
     let other = bed.engine.lease(claim(3), Some(RequestKey::parse("claims.2").unwrap())).await.unwrap();
     assert_eq!(other.leases.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_sent_again_when_its_leases_have_ended_gets_no_others() {
+    let bed = Bed::new().await;
+    for _ in 0..3 {
+        bed.submit_work().await;
+    }
+    let key = || Some(RequestKey::parse("claims.1").unwrap());
+    let first = bed.engine.lease(claim(1), key()).await.unwrap();
+    bed.complete(&first.leases[0], "1").await.unwrap();
+    let again = bed.engine.lease(LeaseRequest { wait_ms: 30_000, ..claim(1) }, key());
+    let again = tokio::time::timeout(std::time::Duration::from_secs(1), again).await;
+    assert!(again.unwrap().unwrap().leases.is_empty());
+    let next = bed.engine.lease(claim(3), Some(RequestKey::parse("claims.2").unwrap())).await.unwrap();
+    assert_eq!(next.leases.len(), 2);
+    // What a restarted process found again it remembers as well.
+    let bed = bed.restart().await;
+    let key = || Some(RequestKey::parse("claims.2").unwrap());
+    for lease in bed.engine.lease(claim(3), key()).await.unwrap().leases {
+        bed.complete(&lease, "1").await.unwrap();
+    }
+    bed.submit_work().await;
+    assert!(bed.engine.lease(claim(3), key()).await.unwrap().leases.is_empty());
 }
