@@ -9,6 +9,7 @@ use crate::Millis;
 use crate::event::EventKind;
 use crate::ids::{ExecutionId, LeaseRef, LeaseToken};
 use crate::model::{Capabilities, Execution, Group, Lease, Move, Worker};
+use crate::partition::LATE_MAX;
 
 /// Which groups a worker can serve.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -104,13 +105,21 @@ impl Claim {
         for (index, queue) in queues.iter_mut().enumerate() {
             heads.extend(queue.next().map(|(order, id)| (order, id, index)));
         }
+        let mut late = vec![0; queues.len()];
         let mut best = Vec::with_capacity(max.min(64));
         while best.len() < max
             && let Some((order, id, index)) = heads.pop_first()
             && order <= self.until
         {
-            // A lane named twice offers its work twice, side by side.
-            if best.last() != Some(&id) && is_in_time(context, id) {
+            // What is out of time is not started, although its timer runs only later.
+            if !partition.is_in_time(id, context.now()) {
+                let Some(late) = late.get_mut(index) else { continue };
+                *late += 1;
+                if *late > LATE_MAX {
+                    continue;
+                }
+            } else if best.last() != Some(&id) {
+                // A lane named twice offers its work twice, side by side.
                 best.push(id);
             }
             let next = queues.get_mut(index).and_then(Iterator::next);
@@ -135,13 +144,6 @@ impl Claim {
         context.put(execution, EventKind::Leased);
         Ok(granted)
     }
-}
-
-/// Whether the clock has nothing to do with it: what is out of time is not started, although its timer runs only later.
-fn is_in_time(context: &Context<'_>, id: ExecutionId) -> bool {
-    let partition = &context.partition;
-    let execution = partition.execution(id);
-    execution.is_some_and(|e| e.next_due(partition.able_since()).is_none_or(|due| due > context.now()))
 }
 
 fn grant(execution: &Execution) -> Option<Grant> {
@@ -354,6 +356,25 @@ mod tests {
         bed.submit(|s| s.policy.deadline_ms = Some(10));
         let last = bed.submit(|_| ());
         bed.now += 10;
+        assert_eq!(bed.order(), [last]);
+    }
+
+    #[test]
+    fn a_claim_does_not_walk_over_a_whole_backlog_that_is_out_of_time() {
+        let mut bed = Bed::new();
+        for _ in 0..=LATE_MAX {
+            bed.submit(|s| s.policy.queue_ttl_ms = Some(10));
+        }
+        let last = bed.submit(|_| ());
+        let group = bed.partition.execution(last).unwrap().group.clone();
+        bed.now += 10;
+        assert_eq!(bed.partition.startable_in(&group, bed.now), None);
+        assert!(bed.claim(1).is_empty());
+        // Some timers have run: what they were about comes to be offered again.
+        let due = bed.partition.due(bed.now, 1)[0];
+        bed.run(Command::Fire(crate::command::Fire { id: due })).unwrap();
+        let offer = bed.partition.startable_in(&group, bed.now).unwrap();
+        assert_eq!((offer.best, offer.count), (crate::bed::START, 1));
         assert_eq!(bed.order(), [last]);
     }
 

@@ -13,7 +13,7 @@ mod shelves;
 mod standing;
 mod timers;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use bytes::Bytes;
 use crate::Millis;
 use crate::ids::{BulkId, ExecutionId, LeaseToken, PartitionId};
 use crate::key::{self, Key, Table};
-use crate::model::{BulkJob, Execution, Group, LaneSettings, Policy, Record, State};
+use crate::model::{BulkJob, Execution, Group, LaneSettings, Policy, Record};
 pub use counts::LaneCounts;
 use lanes::Lanes;
 use policies::Policies;
@@ -32,6 +32,9 @@ use running::Running;
 use shelves::Shelves;
 pub use standing::LaneStanding;
 use timers::Timers;
+
+/// Executions out of time that a claim passes over in one group before it waits for their timers.
+pub const LATE_MAX: usize = 1_000;
 
 /// A live record that can't be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -223,21 +226,22 @@ impl Partition {
         self.lanes.offer(group)
     }
 
-    /// Ready executions that are out of time, though their timers have not run yet: no claim starts them.
-    pub fn late(&self, now: Millis) -> BTreeSet<ExecutionId> {
-        let is_ready = |id: &ExecutionId| self.execution(*id).is_some_and(|e| e.state() == State::Ready);
-        self.timers.due(now, usize::MAX).into_iter().filter(is_ready).collect()
-    }
-
-    /// As [`Partition::ready_in`], without those that are [`Partition::late`].
-    pub fn startable_in(&self, group: &Arc<Group>, late: &BTreeSet<ExecutionId>) -> Option<ReadyGroup> {
+    /// As [`Partition::ready_in`], without what is out of time though its timer has not run yet: no claim starts that. A group
+    /// with more than [`LATE_MAX`] of such before its first startable execution is passed over until their timers have run.
+    pub fn startable_in(&self, group: &Arc<Group>, now: Millis) -> Option<ReadyGroup> {
         let offer = self.lanes.offer(group)?;
-        if late.is_empty() {
+        if self.next_due().is_none_or(|due| due > now) {
             return Some(offer);
         }
-        let mut startable = self.lanes.ready(group)?.iter().filter(|(_, id)| !late.contains(id));
-        let (best, _) = startable.next()?;
-        Some(ReadyGroup { best, count: 1 + startable.count(), ..offer })
+        let mut first = self.lanes.ready(group)?.iter().take(LATE_MAX + 1).enumerate();
+        let (late, (best, _)) = first.find(|(_, (_, id))| self.is_in_time(*id, now))?;
+        Some(ReadyGroup { best, count: offer.count - late, ..offer })
+    }
+
+    /// Whether the clock has nothing to do with an execution.
+    pub(crate) fn is_in_time(&self, id: ExecutionId, now: Millis) -> bool {
+        let due = self.execution(id).map(|execution| execution.next_due(self.able_since));
+        due.is_some_and(|due| due.is_none_or(|due| due > now))
     }
 
     /// All groups of a lane, whether or not it starts work.

@@ -1,7 +1,6 @@
 //! Claims of the hub: reservations are filled in the batch that makes their work ready, and what a lease carries is read
 //! beside the commit.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -73,15 +72,11 @@ impl Actor {
                 groups.sort();
                 groups.dedup();
             }
-            // What no claim starts is not offered: it would be offered again at once, without end.
-            let late = match groups.is_empty() {
-                true => BTreeSet::new(),
-                false => self.projection.late(self.now),
-            };
             let changes: Vec<Change> = groups
                 .into_iter()
                 .map(|group| {
-                    let ready = self.projection.startable_in(&group, &late);
+                    // What no claim starts is not offered: it would be offered again at once, without end.
+                    let ready = self.projection.startable_in(&group, self.now);
                     let prefer = self.preferred.iter().rfind(|(of, _)| *of == group);
                     let prefer = prefer.map(|(_, prefer)| prefer.clone()).unwrap_or_default();
                     Change { group, ready, prefer }
