@@ -217,7 +217,7 @@ fn samples() -> BTreeMap<String, Vec<u8>> {
     bed.pass(1_000);
     keep(&mut samples, "execution-placed", &bed, key::execution(placed));
     for (name, action) in [
-        ("cancel", BulkAction::Cancel { reason: Some("wrong".into()), grace_ms: 5 }),
+        ("cancel", BulkAction::Cancel { reason: Some("wrong".into()), grace_ms: Some(5) }),
         ("replay", BulkAction::Replay { from_step: Some("fetch".into()) }),
         ("priority", BulkAction::Priority(-7)),
         ("tag", BulkAction::Tag(vec![("run".into(), "5".into())])),

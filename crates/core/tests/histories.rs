@@ -439,7 +439,7 @@ fn command(pair: &mut Pair, op: &Op) -> Option<Command> {
             Command::Log(Log { lease: lease(n)?, lines: some_lines(*lines), request: None })
         }
         Op::Cancel { id: n, grace } => {
-            Command::Cancel(Cancel { namespace, id: id(n)?, reason: None, grace_ms: *grace })
+            Command::Cancel(Cancel { namespace, id: id(n)?, reason: None, grace_ms: Some(*grace) })
         }
         Op::Act { id: n, action } => Command::Act(Act { namespace, id: id(n)?, action: *action }),
         Op::Replay { id: n } => {

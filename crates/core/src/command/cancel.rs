@@ -10,6 +10,9 @@ use crate::key::{self, Key};
 use crate::model::{AttemptOutcome, ErrorInfo, Move, State, Stop, StopReason};
 use crate::partition::Partition;
 
+/// A worker's time to stop, unless whoever cancels says another.
+pub const CANCEL_GRACE_MS: Millis = 30_000;
+
 /// Stop an execution.
 #[derive(Clone, Debug)]
 pub struct Cancel {
@@ -19,8 +22,8 @@ pub struct Cancel {
     pub id: ExecutionId,
     /// In the words of whoever asks.
     pub reason: Option<String>,
-    /// How long a worker has to follow before its lease is taken.
-    pub grace_ms: Millis,
+    /// How long a worker has to follow before its lease is taken; `None` is [`CANCEL_GRACE_MS`].
+    pub grace_ms: Option<Millis>,
 }
 
 impl Cancel {
@@ -45,7 +48,8 @@ impl Cancel {
             end(context, execution, Move::Cancel, ended, None)?;
             return Ok(Outcome::Acted(self.id, State::Cancelled));
         }
-        let until = context.now().saturating_add(self.grace_ms.max(0));
+        let grace_ms = self.grace_ms.unwrap_or(CANCEL_GRACE_MS).max(0);
+        let until = context.now().saturating_add(grace_ms);
         if execution.stop.as_deref().is_none_or(|stop| stop.until > until) {
             let message = self.reason.clone().or(execution.stop.and_then(|stop| stop.message));
             execution.stop = Some(Box::new(Stop { reason: StopReason::Cancel, message, until }));
@@ -92,6 +96,16 @@ mod tests {
     }
 
     #[test]
+    fn a_grace_that_nobody_named_is_half_a_minute() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|_| ());
+        let lease = bed.lease();
+        bed.run(Command::Cancel(Cancel { namespace: "default".into(), id, reason: None, grace_ms: None }))
+            .unwrap();
+        assert_eq!(bed.heartbeat(lease).unwrap().stop.unwrap().grace_ms, 30_000);
+    }
+
+    #[test]
     fn a_second_cancel_may_shorten_the_grace_and_never_prolongs_it() {
         let mut bed = Bed::new();
         let id = bed.submit(|_| ());
@@ -130,7 +144,7 @@ mod tests {
         assert_eq!(bed.cancel(nobody, 0), Err(Refusal::NotFound(nobody)));
         let theirs = bed.submit(|s| s.namespace = "theirs".into());
         assert_eq!(bed.cancel(theirs, 0), Err(Refusal::NotFound(theirs)));
-        let cancel = Cancel { namespace: "theirs".into(), id: theirs, reason: None, grace_ms: 0 };
+        let cancel = Cancel { namespace: "theirs".into(), id: theirs, reason: None, grace_ms: Some(0) };
         assert_eq!(acted(bed.run(Command::Cancel(cancel))), Ok(State::Cancelled));
         assert_eq!(bed.cancel(theirs, 0), Err(Refusal::NotFound(theirs)));
     }

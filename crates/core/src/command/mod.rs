@@ -25,7 +25,7 @@ mod why;
 
 pub use act::{Act, Action};
 pub use bulk::{Bulk, BulkChange};
-pub use cancel::Cancel;
+pub use cancel::{CANCEL_GRACE_MS, Cancel};
 pub use claim::{Claim, ClaimFilter, Grant, UnlistedLeases};
 pub use complete::Complete;
 pub use deliver::{Acknowledge, Deliver, DeliverAnswer};
@@ -109,11 +109,6 @@ impl Command {
     /// Whether it brings new work in: refused first when there is no room.
     pub fn adds_work(&self) -> bool {
         matches!(self, Self::Submit(_) | Self::Replay(_))
-    }
-
-    /// Whether it only reads.
-    pub fn only_reads(&self) -> bool {
-        matches!(self, Self::Show(_) | Self::Peek(_) | Self::Why(_))
     }
 
     /// Cold and ordered keys that it is certain to need, so that they are read before it first runs.

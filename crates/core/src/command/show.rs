@@ -161,7 +161,7 @@ mod tests {
         let open = bed.submit(|s| s.namespace = "theirs".into());
         let ended = bed.submit(|s| s.namespace = "theirs".into());
         let cancel =
-            crate::command::Cancel { namespace: "theirs".into(), id: ended, reason: None, grace_ms: 0 };
+            crate::command::Cancel { namespace: "theirs".into(), id: ended, reason: None, grace_ms: Some(0) };
         bed.run(Command::Cancel(cancel)).unwrap();
         for id in [bed.fresh_id(), open, ended] {
             let show = Show { namespace: Some("default".into()), id, output: false };

@@ -191,7 +191,8 @@ mod tests {
         let lane = Filter { lane: Some("default".into()), ..Filter::all("default") };
         assert_eq!(Mark::wanted(&lane).compare(&marks(&bed)[0]), Marked::Wanted);
         let id = bed.submit(|s| s.namespace = "theirs".into());
-        let cancel = crate::command::Cancel { namespace: "theirs".into(), id, reason: None, grace_ms: 0 };
+        let cancel =
+            crate::command::Cancel { namespace: "theirs".into(), id, reason: None, grace_ms: Some(0) };
         bed.run(crate::Command::Cancel(cancel)).unwrap();
         let mark = bed.store.get(&key::ended(bed.now, id)).unwrap().clone();
         assert!(mark.ends_with(b"theirs"));

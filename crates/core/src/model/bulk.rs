@@ -23,7 +23,7 @@ pub enum BulkAction {
         reason: Option<String>,
         /// How long running code may take.
         #[n(1)]
-        grace_ms: Millis,
+        grace_ms: Option<Millis>,
     },
     /// Run it again.
     #[n(1)]

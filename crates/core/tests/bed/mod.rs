@@ -286,7 +286,8 @@ impl Bed {
     }
 
     pub fn cancel(&mut self, id: ExecutionId, grace_ms: Millis) -> Result<State, Refusal> {
-        let cancel = Cancel { namespace: "default".into(), id, reason: Some("not needed".into()), grace_ms };
+        let (reason, grace_ms) = (Some("not needed".into()), Some(grace_ms));
+        let cancel = Cancel { namespace: "default".into(), id, reason, grace_ms };
         acted(self.run(Command::Cancel(cancel)))
     }
 

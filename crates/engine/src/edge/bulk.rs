@@ -11,9 +11,6 @@ use stint_core::model::{self, BulkAction, BulkState};
 use super::submission::millis;
 use super::view;
 
-/// How long running code may take to stop, unless the request says: 30 s.
-const GRACE_MS: stint_core::Millis = 30_000;
-
 /// Reads a job's id.
 pub(crate) fn id(text: &str) -> Result<BulkId, Problem> {
     text.parse().map_err(|malformed: stint_core::ids::Malformed| {
@@ -24,10 +21,9 @@ pub(crate) fn id(text: &str) -> Result<BulkId, Problem> {
 /// What a checked request wants done.
 pub(crate) fn action(request: &BulkRequest) -> Result<BulkAction, Problem> {
     Ok(match request.action {
-        ApiAction::Cancel => BulkAction::Cancel {
-            reason: request.reason.clone(),
-            grace_ms: request.grace_ms.map_or(GRACE_MS, millis),
-        },
+        ApiAction::Cancel => {
+            BulkAction::Cancel { reason: request.reason.clone(), grace_ms: request.grace_ms.map(millis) }
+        }
         ApiAction::Replay => BulkAction::Replay { from_step: request.from_step.clone() },
         ApiAction::Priority => {
             let priority = request.priority.and_then(|priority| i8::try_from(priority).ok());

@@ -5,16 +5,13 @@ use stint_api::{
 };
 use stint_core::command::{Act, Action, Cancel, Outcome, Replay};
 use stint_core::model::{State, StepRecord};
-use stint_core::{Command, ExecutionId, Key, Millis, key};
+use stint_core::{Command, ExecutionId, Key, key};
 
 use super::{Engine, Inner};
 use crate::edge::problem::{execution_id, problem, unexpected};
 use crate::edge::route::request_id;
 use crate::edge::submission::millis;
 use crate::edge::view;
-
-/// How long running code may take to stop, unless the request says: 30 s.
-const GRACE_MS: Millis = 30_000;
 
 /// Steps of one execution that a replay looks at.
 const STEPS_MAX: usize = 1_000_000;
@@ -37,7 +34,7 @@ impl Engine {
             namespace: namespace.to_owned(),
             id,
             reason: request.reason,
-            grace_ms: request.grace_ms.map_or(GRACE_MS, millis),
+            grace_ms: request.grace_ms.map(millis),
         };
         self.0.acted(id, Command::Cancel(cancel)).await
     }
