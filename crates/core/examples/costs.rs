@@ -101,6 +101,7 @@ impl Run {
                     sequence: self.count,
                     cold: &Nothing,
                     lane_length_elsewhere: &|_, _| 0,
+                    quarantined: &|_| false,
                 };
                 outcomes.push(execute(&mut self.partition, &mut txn, command, &inputs));
             }
@@ -146,8 +147,13 @@ fn main() {
         let mut txn = Txn::default();
         for _ in 0..BATCH {
             let command = run.submit();
-            let inputs =
-                Inputs { now: run.now, sequence: 0, cold: &Nothing, lane_length_elsewhere: &|_, _| 0 };
+            let inputs = Inputs {
+                now: run.now,
+                sequence: 0,
+                cold: &Nothing,
+                lane_length_elsewhere: &|_, _| 0,
+                quarantined: &|_| false,
+            };
             let _ = execute(&mut run.partition, &mut txn, &command, &inputs);
         }
     }

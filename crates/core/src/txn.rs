@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::Millis;
 use crate::event::Event;
+use crate::ids::ExecutionId;
 use crate::key::{Key, Table};
 use crate::model::{Group, Record};
 use crate::partition::Partition;
@@ -39,6 +40,8 @@ pub struct Inputs<'a> {
     /// How many executions of a lane (namespace, name) wait in other partitions, as far as this node knows. Only asked
     /// about lanes that have a maximum.
     pub lane_length_elsewhere: &'a dyn Fn(&str, &str) -> u64,
+    /// Whether what the clock owes an execution failed so often that it is not tried any more.
+    pub quarantined: &'a dyn Fn(ExecutionId) -> bool,
 }
 
 /// One change of one key.

@@ -213,6 +213,13 @@ fn samples() -> BTreeMap<String, Vec<u8>> {
         bed.run(Command::Fail(Fail { lease, error, retry: Some(false), retry_after_ms: None })).unwrap();
         keep(&mut samples, name, &bed, key::ended(bed.now, id));
     }
+    let half = bed.submit(|s| s.kind = "half".into());
+    let lease = bed.claim_as(|c| c.filter.kinds = bed::names(&["half"]))[0].lease;
+    let progress = Some(Progress { percent: Some(50), message: Some("half".into()) });
+    bed.run(Command::Heartbeat(Heartbeat { lease, progress })).unwrap();
+    bed.act(half, Action::Revoke).unwrap();
+    keep(&mut samples, "attempt-progress", &bed, key::attempt(half, 1));
+    bed.cancel(half, 0).unwrap();
     let placed = bed.submit(|s| (s.delay_ms, s.priority) = (Some(1_000), 2));
     bed.pass(1_000);
     keep(&mut samples, "execution-placed", &bed, key::execution(placed));

@@ -198,15 +198,22 @@ impl Inner {
         }
     }
 
-    /// Says when the next attempt is due, if one is to come later.
-    pub(crate) async fn add_run_at(&self, id: ExecutionId, end: &mut EndReply) {
-        if end.state != ExecutionState::Scheduled {
+    /// Says of an execution that goes on when its next attempt is due, and whether it is kept from it.
+    pub(crate) async fn add_prospect(&self, id: ExecutionId, end: &mut EndReply) {
+        if !matches!(end.state, ExecutionState::Scheduled | ExecutionState::Ready) {
             return;
         }
-        let due = move |partition: &stint_core::Partition| partition.execution(id).map(|e| e.due_at);
+        let look = move |partition: &stint_core::Partition| {
+            let due = partition.execution(id).map(|e| e.due_at);
+            (due, partition.blocked_by(id).is_some())
+        };
         // The end is recorded; without this the answer says a little less.
-        let due = self.node.look(id.partition(), due).await.ok().flatten();
-        end.run_at = due.filter(|due| *due > 0).map(Instant::from_millis);
+        let Ok((due, blocked)) = self.node.look(id.partition(), look).await else { return };
+        if end.state == ExecutionState::Scheduled {
+            end.run_at = due.filter(|due| *due > 0).map(Instant::from_millis);
+        } else if blocked {
+            end.state = ExecutionState::Blocked;
+        }
     }
 }
 

@@ -34,6 +34,10 @@ impl<'a> Context<'a> {
         (self.inputs.lane_length_elsewhere)(&group.namespace, &group.lane)
     }
 
+    pub(super) fn is_quarantined(&self, id: ExecutionId) -> bool {
+        (self.inputs.quarantined)(id)
+    }
+
     /// The running execution under this lease, to be changed.
     pub(super) fn leased(&self, lease: &LeaseRef) -> Result<Execution, Refusal> {
         let execution = self.partition.execution(lease.execution).ok_or(Refusal::LeaseLost)?;

@@ -116,6 +116,7 @@ pub(super) fn close_attempt(
         ended_at,
         outcome: ended.outcome,
         error: ended.error,
+        progress: lease.progress,
     };
     context.put_cold(key::attempt(execution.id, execution.attempt), attempt.encode());
     if let Some(oldest) = execution.attempt.checked_sub(ATTEMPTS_MAX).filter(|oldest| *oldest > 0) {

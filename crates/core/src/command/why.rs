@@ -56,6 +56,8 @@ pub enum Reason {
         /// When the lease is taken.
         until: Millis,
     },
+    /// What the clock owes it failed too often, and is not tried again before the next start.
+    TimerQuarantined,
 }
 
 /// The answer.
@@ -84,6 +86,9 @@ impl Why {
         let able_since = context.partition.able_since();
         let lane_mode = context.partition.lane(&execution.group.namespace, &execution.group.lane).mode;
         let mut reasons = Vec::new();
+        if context.is_quarantined(execution.id) {
+            reasons.push(Reason::TimerQuarantined);
+        }
         let waits = matches!(execution.state(), State::Scheduled | State::Ready);
         if execution.paused && waits {
             reasons.push(Reason::Paused);
@@ -111,6 +116,9 @@ impl Why {
                 }
             }
             _ => {}
+        }
+        if execution.state() == State::Scheduled && lane_mode == LaneMode::Paused {
+            reasons.push(Reason::LanePaused);
         }
         let (state, _) = state_of(&execution, lane_mode);
         let until = execution.next_due(able_since);
@@ -168,6 +176,24 @@ mod tests {
         assert_eq!(said(&mut bed), ("running", vec![stopping, running], Some(6_000)));
         bed.complete(lease, "1").unwrap();
         assert_eq!(said(&mut bed), ("completed", vec![], None));
+    }
+
+    #[test]
+    fn what_is_due_later_in_a_paused_lane_waits_for_both() {
+        let mut bed = Bed::at(SetLane::home("default", "default"));
+        let id = bed.submit(|s| s.delay_ms = Some(1_000));
+        bed.set_lane("default", LaneChange::Mode(LaneMode::Paused));
+        let why = bed.why(id);
+        assert_eq!(why.state, "scheduled");
+        assert_eq!(why.reasons, [Reason::Delay { until: bed.now + 1_000 }, Reason::LanePaused]);
+    }
+
+    #[test]
+    fn a_timer_that_is_not_tried_any_more_is_named_first() {
+        let mut bed = Bed::new();
+        let id = bed.submit(|s| s.delay_ms = Some(1_000));
+        bed.quarantined = Some(id);
+        assert_eq!(bed.why(id).reasons[0], Reason::TimerQuarantined);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
+use super::execution::Progress;
 use crate::Millis;
 
 /// How an attempt ended.
@@ -90,6 +91,9 @@ pub struct Attempt {
     /// Why, unless it completed.
     #[n(5)]
     pub error: Option<ErrorInfo>,
+    /// What its worker last said of its progress.
+    #[n(6)]
+    pub progress: Option<Progress>,
 }
 
 impl Attempt {

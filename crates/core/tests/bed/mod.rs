@@ -28,6 +28,7 @@ pub struct Bed {
     pub puts: usize,
     pub bytes: usize,
     pub lane_length_elsewhere: u64,
+    pub quarantined: Option<ExecutionId>,
     /// Keys that the engine has read beforehand, besides those a command names.
     pub read_first: BTreeSet<Key>,
     count: u64,
@@ -64,6 +65,7 @@ impl Bed {
             puts: 0,
             bytes: 0,
             lane_length_elsewhere: 0,
+            quarantined: None,
             read_first: BTreeSet::new(),
             count: 0,
         }
@@ -87,13 +89,14 @@ impl Bed {
         let mut keys = self.read_first.clone();
         keys.extend(command.cold_keys(&self.partition));
         let mut read = Read { store: &self.store, keys };
-        let elsewhere = self.lane_length_elsewhere;
+        let (elsewhere, quarantined) = (self.lane_length_elsewhere, self.quarantined);
         for _ in 0..5 {
             let inputs = Inputs {
                 now: self.now,
                 sequence: self.count,
                 cold: &read,
                 lane_length_elsewhere: &|_, _| elsewhere,
+                quarantined: &|id| quarantined == Some(id),
             };
             match execute(&mut self.partition, txn, command, &inputs) {
                 Err(Refusal::Cold(keys)) => read.keys.extend(keys),

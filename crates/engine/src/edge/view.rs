@@ -145,6 +145,7 @@ fn earlier(attempt: &model::Attempt) -> AttemptView {
         ended_at: Some(Instant::from_millis(attempt.ended_at)),
         outcome: Some(outcome(attempt.outcome)),
         error: attempt.error.as_ref().map(failure),
+        progress: attempt.progress.as_ref().map(progress),
     }
 }
 
@@ -160,6 +161,7 @@ fn last(execution: &model::Execution) -> Option<AttemptView> {
         ended_at: end.map(|end| Instant::from_millis(end.at)),
         outcome: ended.map(outcome),
         error: end.and_then(|end| end.error.as_ref()).map(failure),
+        progress: lease.progress.as_ref().map(progress),
     })
 }
 

@@ -56,6 +56,11 @@ fn waiting(reason: &Reason, group: &Group) -> Waiting {
         Reason::Running { worker, lease_expires } => {
             ("running", format!("worker `{worker}` runs it"), Some(*lease_expires))
         }
+        Reason::TimerQuarantined => (
+            "timer_quarantined",
+            "what the clock owes it failed three times: a fault of the server's".to_owned(),
+            None,
+        ),
         Reason::Stopping { until } => ("stopping", "its worker was asked to stop".to_owned(), Some(*until)),
     };
     Waiting { reason: name.to_owned(), detail, until: until.map(Instant::from_millis) }

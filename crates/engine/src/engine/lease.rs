@@ -151,7 +151,7 @@ impl Inner {
         let lease = self.leased(lease, namespace).await?;
         let outcome = self.under(lease, said::end(lease, outcome)).await?;
         let mut end = said::ended(outcome)?;
-        self.add_run_at(lease.execution, &mut end).await;
+        self.add_prospect(lease.execution, &mut end).await;
         Ok(end)
     }
 

@@ -288,7 +288,7 @@ impl Turn<'_> {
             match heard(lease, &what, outcome, sent) {
                 Heard::Answer(mut answer) => {
                     if let (What::Ends, Answer::Done(end)) = (what, &mut answer.answer) {
-                        self.engine.add_run_at(lease.execution, end).await;
+                        self.engine.add_prospect(lease.execution, end).await;
                     }
                     words.answers.push(answer);
                 }

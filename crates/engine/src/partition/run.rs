@@ -100,8 +100,14 @@ impl Actor {
         };
         let (lanes, here) = (&self.shared.lanes, self.id);
         let elsewhere = |namespace: &str, lane: &str| lanes.elsewhere(here, namespace, lane);
-        let inputs =
-            Inputs { now: self.now, sequence: self.sequence, cold: &cold, lane_length_elsewhere: &elsewhere };
+        let timers = &self.timers;
+        let inputs = Inputs {
+            now: self.now,
+            sequence: self.sequence,
+            cold: &cold,
+            lane_length_elsewhere: &elsewhere,
+            quarantined: &|id| timers.is_quarantined(id),
+        };
         let (projection, txn) = (&mut self.projection, &mut self.open.txn);
         // The rules are undone by the savepoint, so nothing is seen half done.
         let ran = catch_unwind(AssertUnwindSafe(|| execute(projection, txn, command, &inputs)));

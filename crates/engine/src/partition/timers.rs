@@ -77,6 +77,11 @@ impl Timers {
         });
     }
 
+    /// Whether it failed too often.
+    pub(super) fn is_quarantined(&self, id: ExecutionId) -> bool {
+        self.held.get(&id).is_some_and(|held| held.failures >= FAILURES_MAX)
+    }
+
     fn is_held(&self, id: ExecutionId, now: Millis) -> bool {
         self.held.get(&id).is_some_and(|held| held.until.is_none_or(|until| until > now))
     }
@@ -172,6 +177,7 @@ mod tests {
             assert_eq!(timers.fired(HERE, ID, false, now), failure == 3);
             assert!(timers.is_held(ID, now + AGAIN_MS - 1));
             assert_eq!(timers.is_held(ID, now + AGAIN_MS), failure == 3);
+            assert_eq!(timers.is_quarantined(ID), failure == 3);
         }
         timers.undone(ID);
         assert!(timers.is_held(ID, Millis::MAX));

@@ -136,7 +136,14 @@ async fn progress_is_shown() {
     let progress = stint_api::Progress { percent: Some(40), message: Some("nearly".into()) };
     let said = ExchangeLease { lease, progress: Some(progress.clone()) };
     worker.exchange(|request| request.leases.push(said)).await.unwrap();
-    assert_eq!(bed.engine.execution("default", &id).await.unwrap().progress, Some(progress));
+    assert_eq!(bed.engine.execution("default", &id).await.unwrap().progress, Some(progress.clone()));
+    // The next attempt begins anew; what the first had reached stays with it.
+    bed.engine.revoke("default", &id).await.unwrap();
+    bed.lease_one().await;
+    let shown = bed.engine.execution("default", &id).await.unwrap();
+    assert_eq!(shown.progress, None);
+    let by_attempt: Vec<_> = shown.attempts.into_iter().map(|attempt| attempt.progress).collect();
+    assert_eq!(by_attempt, [Some(progress), None]);
 }
 
 #[tokio::test(start_paused = true)]

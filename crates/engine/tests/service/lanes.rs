@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use stint_api::{BatchRequest, BatchResult, Code, ExecutionState, LaneSettings, SubmitRequest};
+use stint_api::{
+    BatchRequest, BatchResult, Code, ExecutionState, LaneSettings, ReleaseRequest, SubmitRequest,
+};
 use stint_store::PartitionId;
 use stint_store::memory::{Outage, OutageKind};
 use tokio::time::Instant;
@@ -142,4 +144,15 @@ async fn lanes_are_listed_over_all_partitions_page_by_page() {
     assert_eq!(bed.engine.lanes("other", None, None).await.unwrap().lanes[0].name, "z");
     let wrong = bed.engine.lanes("default", None, Some("no name")).await.unwrap_err();
     assert_eq!(wrong.field.as_deref(), Some("cursor"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_work_back_to_a_paused_lane_is_told_that_it_is_blocked() {
+    let bed = Bed::new().await;
+    let id = bed.submit_work().await;
+    let lease = bed.lease_one().await;
+    bed.engine.pause_lane("default", "default").await.unwrap();
+    let reply = bed.engine.release(&lease.lease, ReleaseRequest::default()).await.unwrap();
+    assert_eq!(reply.state, ExecutionState::Blocked);
+    assert_eq!(bed.state(&id).await, ExecutionState::Blocked);
 }
