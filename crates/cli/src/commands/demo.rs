@@ -2,6 +2,7 @@
 
 mod count;
 mod files;
+mod provider;
 mod report;
 mod run;
 mod work;
@@ -16,9 +17,12 @@ use crate::signals::Interrupts;
 
 pub(crate) use worker::{WorkerArgs, run_worker};
 
-/// What to count.
+/// What to count, or another demo.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// The folder whose files are counted; the repository around the current directory unless given.
     folder: Option<PathBuf>,
     /// Prints the report as JSON.
@@ -26,7 +30,20 @@ pub(crate) struct Args {
     json: bool,
 }
 
+#[derive(clap::Subcommand)]
+enum Other {
+    /// Runs a stand-in for a provider of language models: it answers in the shape of OpenAI and keeps a bill.
+    Provider(provider::Args),
+}
+
 pub(crate) fn run(args: Args) -> Result<()> {
+    match args.other {
+        Some(Other::Provider(args)) => provider::run(args),
+        None => count_files(args),
+    }
+}
+
+fn count_files(args: Args) -> Result<()> {
     let folder = match args.folder {
         Some(folder) => folder,
         None => files::repository_root()?,

@@ -70,6 +70,20 @@ fn a_folder_that_is_none_is_said() {
     assert_eq!(process.wait(PATIENCE).unwrap(), 1);
 }
 
+#[test]
+fn the_provider_runs_on_its_own() {
+    let folder = tempdir().unwrap();
+    let bill = folder.path().join("bill");
+    let process =
+        stint().args(["demo", "provider", "--listen", "127.0.0.1:0", "--bill"]).arg(&bill).spawn().unwrap();
+    process
+        .wait_for_line(PATIENCE, |line| line.starts_with("provider listening on http://127.0.0.1:"))
+        .unwrap();
+    process.terminate().unwrap();
+    assert_eq!(process.wait(PATIENCE).unwrap(), 0);
+    assert!(bill.exists());
+}
+
 /// Process ids whose command line has this text.
 fn processes_with(text: &str) -> Vec<String> {
     let has_text = |entry: &std::fs::DirEntry| {
