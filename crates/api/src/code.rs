@@ -121,6 +121,27 @@ codes! {
     /// A part of the API that this build does not have.
     NotAvailable "not_available" 501 Permanent "Not available in this version"
         "Leave the field out, or use a version that has it.";
+    /// No budget of that path in this namespace.
+    BudgetNotFound "budget_not_found" 404 Permanent "There is no such budget"
+        "Create the budget with PUT /v1/budgets/{path}, or correct the path.";
+    /// A budget has not enough for what was asked.
+    BudgetExhausted "budget_exhausted" 409 Retryable "The budget is exhausted"
+        "Wait for the next period or for running work to settle, or raise or top up the budget that is named.";
+    /// More than a limit could ever allow.
+    HoldTooLarge "hold_too_large" 409 Permanent "The hold is larger than the limit"
+        "Ask for less, or raise the limit that is named.";
+    /// Money is held under the budget.
+    BudgetHeld "budget_held" 409 Permanent "Money is held under the budget"
+        "Wait until the holds have ended, or delete with force=true.";
+    /// The model has no price.
+    PriceUnknown "price_unknown" 409 Permanent "The model has no price"
+        "Add the model to the price table, or charge amounts instead of usage.";
+    /// The charge's id stands for other amounts.
+    ChargeConflict "charge_conflict" 409 Permanent "The charge was recorded with other amounts"
+        "Give every charge an id of its own, and repeat a charge as it was.";
+    /// A sum of amounts does not fit in 64 bits.
+    AmountOverflow "amount_overflow" 400 Permanent "An amount is too large"
+        "Use smaller amounts, or a larger unit.";
     /// The execution's log has no room for these lines.
     LogFull "log_full" 409 Permanent "The execution's log is full"
         "Write fewer or shorter lines, or keep them elsewhere and log where.";

@@ -123,6 +123,23 @@ pub struct Stop {
     pub reason: String,
     /// After this the lease is taken away.
     pub grace_ms: u64,
+    /// What becomes of the execution when its worker has stopped.
+    #[serde(default)]
+    pub action: StopAction,
+}
+
+/// What becomes of an execution whose worker is asked to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum StopAction {
+    /// It is cancelled.
+    #[default]
+    Cancel,
+    /// It waits for money, and goes on from its journal: answer with `suspended`.
+    Suspend,
+    /// It fails.
+    Fail,
 }
 
 objects_only!(LeaseRequest, HeartbeatRequest);

@@ -65,7 +65,9 @@ pub use failure::Failure;
 pub use filter::ExecutionFilter;
 pub use instant::{Instant, InstantError};
 pub use lane::{Lane, LaneReply, LaneRequest, LaneSettings, LanesReply};
-pub use lease::{HeartbeatReply, HeartbeatRequest, Lease, LeaseReply, LeaseRequest, LeasedExecution, Stop};
+pub use lease::{
+    HeartbeatReply, HeartbeatRequest, Lease, LeaseReply, LeaseRequest, LeasedExecution, Stop, StopAction,
+};
 pub use limits::*;
 pub use list::{CountReply, CountRequest, ExecutionSummary, ListReply, ListRequest};
 pub use log::{LogLine, LogReply, LogRequest, LogsReply};

@@ -99,6 +99,7 @@ impl Run {
                 let inputs = Inputs {
                     now: self.now,
                     sequence: self.count,
+                    fresh: self.count,
                     cold: &Nothing,
                     lane_length_elsewhere: &|_, _| 0,
                     quarantined: &|_| false,
@@ -113,7 +114,7 @@ impl Run {
             std::hint::black_box((writes, log));
             for outcome in outcomes.drain(..) {
                 match outcome {
-                    Ok(Outcome::Leased(grants)) => leases.extend(grants.iter().map(|grant| grant.lease)),
+                    Ok(Outcome::Leased(grants, _)) => leases.extend(grants.iter().map(|grant| grant.lease)),
                     Ok(_) => {}
                     Err(refusal) => println!("{what}: {refusal}"),
                 }
@@ -150,6 +151,7 @@ fn main() {
             let inputs = Inputs {
                 now: run.now,
                 sequence: 0,
+                fresh: 1,
                 cold: &Nothing,
                 lane_length_elsewhere: &|_, _| 0,
                 quarantined: &|_| false,

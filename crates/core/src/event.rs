@@ -1,5 +1,7 @@
 //! What happened, in order per partition: the log's content, and what waiters are woken by.
 
+use std::sync::Arc;
+
 use minicbor::{Decode, Encode};
 
 use crate::Millis;
@@ -69,10 +71,49 @@ pub enum EventKind {
     /// Acknowledged writes were found lost: a new timeline began.
     #[n(19)]
     WritesLost,
+    /// It waits for a budget.
+    #[n(20)]
+    Blocked,
+    /// A budget or a cap asks it to stop.
+    #[n(21)]
+    StopRequested,
+    /// It stopped, and waits for money.
+    #[n(22)]
+    Suspended,
+    /// A budget was made, or changed.
+    #[n(23)]
+    BudgetChanged,
+    /// A budget was deleted.
+    #[n(24)]
+    BudgetDeleted,
+    /// More was given to a budget for once.
+    #[n(25)]
+    BudgetToppedUp,
+    /// The first waits for a budget.
+    #[n(26)]
+    BudgetExhausted,
+    /// What a budget has used exceeds a hard limit.
+    #[n(27)]
+    BudgetBreached,
+    /// It does no longer.
+    #[n(28)]
+    BudgetCleared,
+    /// What a budget has used has reached a soft limit.
+    #[n(29)]
+    BudgetSoftLimit,
+    /// A budget's sums were not the ledger's, and were corrected.
+    #[n(30)]
+    BudgetRepaired,
+    /// A charge without a price, or without a budget, was kept aside.
+    #[n(31)]
+    ChargeQuarantined,
+    /// A price table changed here.
+    #[n(32)]
+    PricesChanged,
 }
 
 /// Every kind, each at the index that is its code.
-const KINDS: [EventKind; 20] = {
+const KINDS: [EventKind; 33] = {
     use EventKind::*;
     [
         Submitted,
@@ -95,6 +136,19 @@ const KINDS: [EventKind; 20] = {
         Trimmed,
         LaneChanged,
         WritesLost,
+        Blocked,
+        StopRequested,
+        Suspended,
+        BudgetChanged,
+        BudgetDeleted,
+        BudgetToppedUp,
+        BudgetExhausted,
+        BudgetBreached,
+        BudgetCleared,
+        BudgetSoftLimit,
+        BudgetRepaired,
+        ChargeQuarantined,
+        PricesChanged,
     ]
 };
 
@@ -135,6 +189,19 @@ impl EventKind {
             Self::Trimmed => "trimmed",
             Self::LaneChanged => "lane_changed",
             Self::WritesLost => "writes_lost",
+            Self::Blocked => "blocked",
+            Self::StopRequested => "stop_requested",
+            Self::Suspended => "suspended",
+            Self::BudgetChanged => "budget_changed",
+            Self::BudgetDeleted => "budget_deleted",
+            Self::BudgetToppedUp => "budget_topped_up",
+            Self::BudgetExhausted => "budget_exhausted",
+            Self::BudgetBreached => "budget_breached",
+            Self::BudgetCleared => "budget_cleared",
+            Self::BudgetSoftLimit => "budget_soft_limit",
+            Self::BudgetRepaired => "budget_repaired",
+            Self::ChargeQuarantined => "charge_quarantined",
+            Self::PricesChanged => "prices_changed",
         }
     }
 
@@ -153,12 +220,14 @@ impl EventKind {
                 | Self::Cancelled
                 | Self::Expired
                 | Self::CancelRequested
+                | Self::StopRequested
+                | Self::Suspended
         )
     }
 }
 
 /// One event. Its time is its batch's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Event {
     /// When, by the partition's clock.
     pub at: Millis,
@@ -168,9 +237,23 @@ pub struct Event {
     pub execution: Option<ExecutionId>,
     /// Its attempt, 0 before the first.
     pub attempt: u32,
+    /// To which budget: namespace and path, separated by a zero byte.
+    pub budget: Option<Arc<str>>,
 }
 
-/// Encodes a batch's events: `[at, [kind, id, attempt, ...]]` in CBOR, flat to stay small.
+impl Event {
+    /// One of an execution.
+    pub fn of(at: Millis, kind: EventKind, execution: ExecutionId, attempt: u32) -> Self {
+        Self { at, kind, execution: Some(execution), attempt, budget: None }
+    }
+
+    /// One of the partition.
+    pub fn own(at: Millis, kind: EventKind) -> Self {
+        Self { at, kind, execution: None, attempt: 0, budget: None }
+    }
+}
+
+/// Encodes a batch's events: `[at, [kind, id, attempt, ...]]` in CBOR, flat to stay small; a budget's have its name for an id.
 pub fn encode_log(events: &[Event]) -> Vec<u8> {
     let mut out = minicbor::Encoder::new(Vec::with_capacity(16 + events.len() * 22));
     let at = events.first().map_or(0, |e| e.at);
@@ -180,9 +263,10 @@ pub fn encode_log(events: &[Event]) -> Vec<u8> {
         let id = event.execution.map(|id| id.0);
         let _ = out
             .encode(event.kind)
-            .and_then(|e| match id {
-                Some(id) => e.bytes(&id),
-                None => e.null(),
+            .and_then(|e| match (id, &event.budget) {
+                (Some(id), _) => e.bytes(&id),
+                (None, Some(budget)) => e.str(budget),
+                (None, None) => e.null(),
             })
             .and_then(|e| e.u32(event.attempt))
             .map(|_| ());
@@ -199,7 +283,12 @@ pub fn decode_log(bytes: &[u8]) -> Result<Vec<Event>, minicbor::decode::Error> {
     (0..fields / 3)
         .map(|_| {
             let kind = input.decode()?;
+            let mut budget = None;
             let execution = match input.datatype()? {
+                minicbor::data::Type::String => {
+                    budget = Some(input.str()?.into());
+                    None
+                }
                 minicbor::data::Type::Null => {
                     input.null()?;
                     None
@@ -210,7 +299,7 @@ pub fn decode_log(bytes: &[u8]) -> Result<Vec<Event>, minicbor::decode::Error> {
                     Some(ExecutionId(id))
                 }
             };
-            Ok(Event { at, kind, execution, attempt: input.u32()? })
+            Ok(Event { at, kind, execution, attempt: input.u32()?, budget })
         })
         .collect()
 }
@@ -234,8 +323,9 @@ mod tests {
     fn a_log_reads_back() {
         let id = ExecutionId([7; 16]);
         let events = [
-            Event { at: 5, kind: EventKind::Submitted, execution: Some(id), attempt: 0 },
-            Event { at: 5, kind: EventKind::WritesLost, execution: None, attempt: 0 },
+            Event::of(5, EventKind::Submitted, id, 0),
+            Event::own(5, EventKind::WritesLost),
+            Event { budget: Some("default\0acme/search".into()), ..Event::own(5, EventKind::BudgetBreached) },
         ];
         assert_eq!(decode_log(&encode_log(&events)).unwrap(), events);
     }

@@ -26,8 +26,9 @@ impl PartitionId {
 }
 
 /// 128 bits: 48 of time (or of a hash, for derived ids), 8 of partition, 72 of randomness (or hash). Nothing orders by it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ExecutionId(pub [u8; 16]);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct ExecutionId(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
 
 impl ExecutionId {
     /// A fresh id; `time_ms` is cut to 48 bits and `random` to 72.
@@ -145,6 +146,47 @@ impl FromStr for BulkId {
         let malformed =
             Malformed { expected: "the id of a bulk job: `bk_` and 26 characters of 0-9 and a-z" };
         let id = decode(text, "bk_").and_then(|b| b.try_into().ok()).map(Self).ok_or(malformed)?;
+        if id.partition().0 < PARTITIONS { Ok(id) } else { Err(malformed) }
+    }
+}
+
+/// Money set aside without a lease: 128 bits, of which the seventh byte is the partition of its budget's tree.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct HoldId(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 16]);
+
+impl HoldId {
+    /// The id that follows from a text alone, so that a repeated request names the same hold.
+    pub fn derived(partition: PartitionId, source: &[u8]) -> Self {
+        let mut bytes = xxh3_128(source).to_be_bytes();
+        bytes[6] = partition.0;
+        Self(bytes)
+    }
+
+    /// Where it lives.
+    pub fn partition(self) -> PartitionId {
+        PartitionId(self.0[6])
+    }
+}
+
+impl fmt::Display for HoldId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hd_{}", base32().encode(&self.0))
+    }
+}
+
+impl fmt::Debug for HoldId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for HoldId {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let malformed = Malformed { expected: "the id of a hold: `hd_` and 26 characters of 0-9 and a-z" };
+        let id = decode(text, "hd_").and_then(|b| b.try_into().ok()).map(Self).ok_or(malformed)?;
         if id.partition().0 < PARTITIONS { Ok(id) } else { Err(malformed) }
     }
 }

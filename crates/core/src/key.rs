@@ -10,11 +10,23 @@
 //! | live | `o` peer, sequence | a message on its way to another partition |
 //! | live | `s` peer | where the chain to a peer stands |
 //! | live | `r` peer | where the chain from a peer stands |
+//! | live | `d` namespace 0 path | a [`Budget`](crate::model::Budget) |
+//! | live | `c` namespace 0 path | what it has used: [`Counters`](crate::model::Counters) |
+//! | live | `k` key | money set aside: a [`Hold`](crate::model::Hold) |
+//! | live | `w` key | an [`Ask`](crate::model::Ask) that waits for money |
+//! | live | `e` namespace 0 path 0 kind | what attempts of a kind have cost: an [`Estimate`](crate::model::Estimate) |
+//! | live | `t` namespace 0 tree | where a tree's ledger stands |
+//! | live | `p` namespace | this partition's copy of the price table |
+//! | live | `q` namespace | the price table at its home |
 //! | cold | `s` id | [`Spec`](crate::model::Spec): what was submitted, input up to 1 KiB included |
 //! | cold | `i` id, `u` id | an input or output above 1 KiB |
 //! | cold | `a` id | the archive record: an execution that has ended |
 //! | cold | `t` id, attempt | an attempt that was not the last |
 //! | cold | `k` hash of namespace and key | an idempotency key |
+//! | cold | `c` hash of namespace, tree and charge id | a charge's id |
+//! | cold | `e` id, epoch | an earlier lease of an execution that names budgets |
+//! | ordered | `c` id, hash of charge id | a charge under one of its leases |
+//! | ordered | `j` hash of namespace and tree, number | an entry of a tree's ledger |
 //! | ordered | `p` id, step key | a journaled step |
 //! | ordered | `l` id, number | lines of an execution's log |
 //! | ordered | `e` end, id | ended executions by time, each with a [`Mark`](crate::find::Mark) |
@@ -26,7 +38,8 @@
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::ids::{BulkId, ExecutionId, PartitionId};
+use crate::ids::{BulkId, ExecutionId, HoldId, PartitionId};
+use crate::model::{HoldKey, PermitKey};
 
 /// Which of a store's tables a key belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -120,6 +133,101 @@ pub fn chain_to(peer: PartitionId) -> Key {
 /// Where the chain from `peer` stands.
 pub fn chain_from(peer: PartitionId) -> Key {
     key(Table::Live, b'r', &[&[peer.0]])
+}
+/// A budget.
+pub fn budget(namespace: &str, path: &str) -> Key {
+    named(b'd', namespace, path)
+}
+/// What a budget has used.
+pub fn counters(namespace: &str, path: &str) -> Key {
+    named(b'c', namespace, path)
+}
+/// Where a tree's ledger stands.
+pub fn tree(namespace: &str, tree: &str) -> Key {
+    named(b't', namespace, tree)
+}
+/// What attempts of a kind have cost under a path.
+pub fn estimate(namespace: &str, path: &str, kind: &str) -> Key {
+    key(Table::Live, b'e', &[namespace.as_bytes(), &[0], path.as_bytes(), &[0], kind.as_bytes()])
+}
+/// The price table as this partition knows it.
+pub fn prices(namespace: &str) -> Key {
+    key(Table::Live, b'p', &[namespace.as_bytes()])
+}
+/// The price table at its home.
+pub fn prices_home(namespace: &str) -> Key {
+    key(Table::Live, b'q', &[namespace.as_bytes()])
+}
+fn named(kind: u8, namespace: &str, name: &str) -> Key {
+    key(Table::Live, kind, &[namespace.as_bytes(), &[0], name.as_bytes()])
+}
+/// Namespace and path of a key of [`budget`], [`counters`] or [`tree`]: of the kind `kind`.
+pub(crate) fn path_name(kind: u8, key: &[u8]) -> Option<(&str, &str)> {
+    lane_name(kind, key)
+}
+/// Money set aside.
+pub fn hold(at: &HoldKey) -> Key {
+    match at {
+        HoldKey::Permit(permit) => key(Table::Live, b'k', &[&[0], &permit_bytes(permit)]),
+        HoldKey::Free(id) => key(Table::Live, b'k', &[&[1], &id.0]),
+    }
+}
+/// Who waits for money.
+pub fn waiter(permit: &PermitKey) -> Key {
+    key(Table::Live, b'w', &[&permit_bytes(permit)])
+}
+fn permit_bytes(permit: &PermitKey) -> [u8; 21] {
+    let mut bytes = [0; 21];
+    bytes[..16].copy_from_slice(&permit.execution.0);
+    bytes[16..20].copy_from_slice(&permit.ask.to_be_bytes());
+    bytes[20] = permit.n;
+    bytes
+}
+/// The permit of a key of [`waiter`].
+pub fn read_waiter(key: &[u8]) -> Option<PermitKey> {
+    read_permit(key.strip_prefix(b"w")?)
+}
+/// Whose hold a key of [`hold`] is about.
+pub fn read_hold(key: &[u8]) -> Option<HoldKey> {
+    match key.strip_prefix(b"k")?.split_first()? {
+        (0, permit) => read_permit(permit).map(HoldKey::Permit),
+        (1, id) => id.try_into().ok().map(|id| HoldKey::Free(HoldId(id))),
+        _ => None,
+    }
+}
+fn read_permit(bytes: &[u8]) -> Option<PermitKey> {
+    let (id, rest) = bytes.split_first_chunk::<16>()?;
+    let (ask, rest) = rest.split_first_chunk::<4>()?;
+    let &[n] = rest else { return None };
+    Some(PermitKey { execution: ExecutionId(*id), ask: u32::from_be_bytes(*ask), n })
+}
+/// A charge's id within a tree.
+pub fn charge(namespace: &str, tree: &str, id: &str) -> Key {
+    key(Table::Cold, b'c', &[&name_hash(namespace, &format!("{tree}\0{id}"))])
+}
+/// An earlier lease of an execution that names budgets.
+pub fn epoch(id: ExecutionId, epoch: u32) -> Key {
+    key(Table::Cold, b'e', &[&id.0, &epoch.to_be_bytes()])
+}
+/// A charge under one of an execution's leases.
+pub fn lease_charge(id: ExecutionId, charge: &str) -> Key {
+    key(Table::Ordered, b'c', &[&id.0, &xxh3_128(charge.as_bytes()).to_be_bytes()])
+}
+/// What all charges of an execution begin with.
+pub fn lease_charges(id: ExecutionId) -> Key {
+    key(Table::Ordered, b'c', &[&id.0])
+}
+/// An entry of a tree's ledger.
+pub fn entry(namespace: &str, tree: &str, seq: u64) -> Key {
+    key(Table::Ordered, b'j', &[&name_hash(namespace, tree), &seq.to_be_bytes()])
+}
+/// What all entries of a tree's ledger begin with.
+pub fn ledger(namespace: &str, tree: &str) -> Key {
+    key(Table::Ordered, b'j', &[&name_hash(namespace, tree)])
+}
+/// The number of an entry of a key of [`entry`].
+pub fn read_entry(key: &[u8]) -> Option<u64> {
+    key.strip_prefix(b"j")?.get(16..)?.try_into().ok().map(u64::from_be_bytes)
 }
 /// What was submitted.
 pub fn spec(id: ExecutionId) -> Key {

@@ -35,6 +35,8 @@ pub struct Inputs<'a> {
     pub now: Millis,
     /// Grows with every command of a partition's life: orders what happens in one millisecond.
     pub sequence: u64,
+    /// A number that was never used before: ids of messages follow from it.
+    pub fresh: u64,
     /// Cold records read for it.
     pub cold: &'a dyn ColdReads,
     /// How many executions of a lane (namespace, name) wait in other partitions, as far as this node knows. Only asked

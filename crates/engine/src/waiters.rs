@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     fn event(id: ExecutionId, kind: EventKind, attempt: u32) -> Event {
-        Event { at: 0, kind, execution: Some(id), attempt }
+        Event::of(0, kind, id, attempt)
     }
 
     fn lease(id: ExecutionId) -> LeaseRef {

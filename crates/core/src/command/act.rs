@@ -2,11 +2,11 @@
 
 use super::context::Context;
 use super::ending::{Ended, close_attempt};
-use super::{Outcome, Refusal};
+use super::{Outcome, Refusal, permit};
 use crate::event::EventKind;
 use crate::ids::ExecutionId;
 use crate::key::{self, Key};
-use crate::model::{AttemptOutcome, Execution, Move, State};
+use crate::model::{AttemptOutcome, Execution, Move, State, StopReason};
 use crate::partition::Partition;
 
 /// What to do to an execution.
@@ -55,6 +55,9 @@ impl Act {
 fn hold(context: &mut Context<'_>, mut execution: Execution, paused: bool) -> State {
     let state = execution.state();
     if execution.paused != paused {
+        if paused && state != State::Running {
+            permit::end_all(context, &mut execution, true);
+        }
         execution.paused = paused;
         context.put(execution, if paused { EventKind::Paused } else { EventKind::Resumed });
     }
@@ -68,6 +71,7 @@ fn reprioritise(context: &mut Context<'_>, mut execution: Execution, priority: i
         // Its waiting so far stands; only the priority's share of the order moves.
         execution.priority = priority;
         execution.place(settings.age_step());
+        permit::reorder(context, &execution);
         context.put(execution, EventKind::PriorityChanged);
     }
     state
@@ -78,9 +82,16 @@ fn revoke(context: &mut Context<'_>, mut execution: Execution) -> Result<State, 
         return Err(Refusal::NotRunning(execution.state()));
     }
     let ended = Ended::own(AttemptOutcome::Revoked, "lease_revoked", "an operator took the lease away");
-    if execution.stop.is_some() {
-        super::ending::end(context, execution, Move::Cancel, ended, None)?;
-        return Ok(State::Cancelled);
+    match execution.stop.as_deref().map(|stop| stop.reason) {
+        None => {}
+        Some(StopReason::Cancel) => {
+            super::ending::end(context, execution, Move::Cancel, ended, None)?;
+            return Ok(State::Cancelled);
+        }
+        Some(_) => {
+            let outcome = permit::stopped(context, execution, false, None)?;
+            return Ok(if let Outcome::Ended(state) = outcome { state } else { State::Running });
+        }
     }
     let now = context.now();
     close_attempt(context, &mut execution, ended, now);

@@ -50,7 +50,9 @@ impl Cancel {
         }
         let grace_ms = self.grace_ms.unwrap_or(CANCEL_GRACE_MS).max(0);
         let until = context.now().saturating_add(grace_ms);
-        if execution.stop.as_deref().is_none_or(|stop| stop.until > until) {
+        // A budget's stop becomes a cancel: what stops for it must not go on later.
+        let other = |stop: &Stop| stop.reason != StopReason::Cancel;
+        if execution.stop.as_deref().is_none_or(|stop| stop.until > until || other(stop)) {
             let message = self.reason.clone().or(execution.stop.and_then(|stop| stop.message));
             execution.stop = Some(Box::new(Stop { reason: StopReason::Cancel, message, until }));
             context.put(execution, EventKind::CancelRequested);

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::{Outcome, Refusal};
+use super::{Outcome, Refusal, permit};
 use crate::Millis;
 use crate::event::EventKind;
 use crate::ids::{ExecutionId, LeaseRef, LeaseToken};
-use crate::model::{Capabilities, Execution, Group, Lease, Move, Worker};
+use crate::model::{Amounts, Capabilities, Execution, Group, Lease, Move, State, Worker};
 use crate::partition::LATE_MAX;
 
 /// Which groups a worker can serve.
@@ -81,12 +81,27 @@ impl Claim {
         let held: Vec<ExecutionId> = context.partition.with_token(self.token).take(self.max).collect();
         let mut grants: Vec<Grant> =
             held.into_iter().filter_map(|id| context.partition.execution(id)).filter_map(grant).collect();
+        let mut asked = Vec::new();
         for id in self.best(context, self.max - grants.len()) {
-            if let Some(execution) = context.partition.execution(id).cloned() {
+            let Some(execution) = context.partition.execution(id).cloned() else { continue };
+            if execution.is_admitted() {
                 grants.extend(self.lease(context, execution)?);
+                continue;
+            }
+            // It needs its permits first, and so do those behind it: a slot each is kept until the answers are here.
+            let room = self.max.saturating_sub(grants.len() + asked.len());
+            let ready = context.partition.ready_work(&execution.group);
+            let behind: Vec<ExecutionId> = ready.map_or_else(Vec::new, |ready| {
+                ready.behind(&execution).take(room.saturating_sub(1)).collect()
+            });
+            for id in std::iter::once(id).chain(behind).take(room) {
+                if context.partition.is_in_time(id, context.now()) {
+                    permit::ask(context, id);
+                    asked.push(id);
+                }
             }
         }
-        Ok(Outcome::Leased(grants))
+        Ok(Outcome::Leased(grants, asked))
     }
 
     /// The best ready executions over all groups of its lanes that the worker can serve.
@@ -130,9 +145,21 @@ impl Claim {
 
     fn lease(&self, context: &mut Context<'_>, mut execution: Execution) -> Result<Option<Grant>, Refusal> {
         let now = context.now();
+        let resumed = execution.state() == State::Suspended;
         context.step(&mut execution, Move::Lease)?;
         execution.epoch += 1;
-        execution.attempt += 1;
+        if !resumed {
+            execution.attempt += 1;
+        }
+        if let Some(spending) = execution.spending.as_deref_mut() {
+            spending.until = None;
+            spending.missing = None;
+            spending.resumed = resumed.then_some(true);
+            if !resumed {
+                spending.attempt_spent = Amounts::default();
+                spending.attempt_ran_ms = 0;
+            }
+        }
         execution.lease = Some(Box::new(Lease {
             token: self.token,
             worker: self.worker.clone(),

@@ -1,13 +1,15 @@
 //! What a command works with: the projection, the Txn, and its inputs.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::Refusal;
 use crate::Millis;
 use crate::event::{Event, EventKind};
-use crate::ids::{ExecutionId, LeaseRef};
+use crate::ids::{ExecutionId, LeaseRef, PartitionId};
 use crate::key::{self, Key};
-use crate::model::{ArchiveRecord, Execution, Group, Move, Record};
+use crate::model::{ArchiveRecord, Execution, Group, Message, Move, Record};
 use crate::partition::Partition;
 use crate::txn::{ColdRead, Inputs, Txn};
 
@@ -15,11 +17,15 @@ pub(super) struct Context<'a> {
     pub(super) partition: &'a mut Partition,
     txn: &'a mut Txn,
     inputs: &'a Inputs<'a>,
+    /// What this partition tells itself, as it would tell another: done when the command is.
+    notes: VecDeque<Message>,
+    /// Who says what is being done: a message's sender.
+    from: Option<PartitionId>,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(partition: &'a mut Partition, txn: &'a mut Txn, inputs: &'a Inputs<'a>) -> Self {
-        Self { partition, txn, inputs }
+        Self { partition, txn, inputs, notes: VecDeque::new(), from: None }
     }
 
     pub(super) fn now(&self) -> Millis {
@@ -28,6 +34,30 @@ impl<'a> Context<'a> {
 
     pub(super) fn sequence(&self) -> u64 {
         self.inputs.sequence
+    }
+
+    /// A number that was never used before.
+    pub(super) fn fresh(&self) -> u64 {
+        self.inputs.fresh
+    }
+
+    /// Keeps a message of this partition to itself.
+    pub(super) fn note(&mut self, message: Message) {
+        self.notes.push_back(message);
+    }
+
+    /// The next of those messages, in order.
+    pub(super) fn next_note(&mut self) -> Option<Message> {
+        self.notes.pop_front()
+    }
+
+    /// Who says what is being done.
+    pub(super) fn from(&self) -> Option<PartitionId> {
+        self.from
+    }
+
+    pub(super) fn set_from(&mut self, from: PartitionId) {
+        self.from = Some(from);
     }
 
     pub(super) fn lane_length_elsewhere(&self, group: &Group) -> u64 {
@@ -144,7 +174,7 @@ impl<'a> Context<'a> {
 
     pub(super) fn event(&mut self, execution: &Execution, kind: EventKind) {
         let at = self.now();
-        self.txn.event(Event { at, kind, execution: Some(execution.id), attempt: execution.attempt });
+        self.txn.event(Event::of(at, kind, execution.id, execution.attempt));
     }
 
     /// A lane's groups may be claimed now, or no longer.
@@ -156,7 +186,14 @@ impl<'a> Context<'a> {
 
     pub(super) fn event_of_partition(&mut self, kind: EventKind) {
         let at = self.now();
-        self.txn.event(Event { at, kind, execution: None, attempt: 0 });
+        self.txn.event(Event::own(at, kind));
+    }
+
+    /// Something happened to a budget.
+    pub(super) fn event_of_budget(&mut self, namespace: &str, path: &str, kind: EventKind) {
+        let at = self.now();
+        let budget = Some(format!("{namespace}\0{path}").into());
+        self.txn.event(Event { budget, ..Event::own(at, kind) });
     }
 
     /// Gives an execution that has become ready for the first time, or anew, its place: now or its key's turn, whichever

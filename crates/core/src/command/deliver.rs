@@ -1,7 +1,7 @@
 //! Messages between partitions: chains of links, taken in order, each exactly once.
 
 use super::context::Context;
-use super::{Outcome, Refusal, lane};
+use super::{Outcome, Refusal, budget, lane, permit, prices};
 use crate::ids::PartitionId;
 use crate::key;
 use crate::model::{ChainFrom, ChainTo, Link, Message, Record};
@@ -36,6 +36,7 @@ impl Deliver {
         };
         let mut chain = before.clone();
         let mut diverged = false;
+        context.set_from(self.from);
         for link in &self.links {
             if link.chain > chain.chain && link.sequence == 1 {
                 chain = ChainFrom { chain: link.chain, sequence: 0, id: 0 };
@@ -65,6 +66,9 @@ impl Deliver {
                     lane::copy(context, namespace, lane, settings);
                 }
                 Message::Lanes { names } => lane::keep_only(context, self.from, names),
+                Message::Prices { namespace, table } => prices::copy(context, namespace, table),
+                Message::PricesOf(namespaces) => prices::keep_only(context, self.from, namespaces),
+                message => permit::take(context, self.from, message)?,
             }
             chain.sequence = link.sequence;
             chain.id = link.id;
@@ -121,8 +125,15 @@ impl Acknowledge {
 
     /// A new chain, later than any that either side knows, that carries everything the peer should hold of ours.
     fn start_anew(&self, context: &mut Context<'_>, before: &ChainTo) {
+        let mut unheard = Vec::new();
         for sequence in before.acknowledged + 1..=before.sequence {
-            context.put_record(key::outgoing(self.peer, sequence), None);
+            let at = key::outgoing(self.peer, sequence);
+            if let Some(Record::Link(link)) = context.partition.other(&at)
+                && link.message.is_said_once()
+            {
+                unheard.push(link.message.clone());
+            }
+            context.put_record(at, None);
         }
         let fresh = ChainTo { chain: before.chain.max(self.answer.chain) + 1, ..ChainTo::default() };
         context.put_record(key::chain_to(self.peer), Some(Record::ChainTo(fresh)));
@@ -133,6 +144,27 @@ impl Acknowledge {
         for (namespace, lane, settings) in homes {
             send(context, self.peer, Message::Lane { namespace, lane, settings }, self.id);
         }
+        let tables: Vec<_> = context
+            .partition
+            .price_homes()
+            .map(|(namespace, table)| (namespace.to_owned(), table.clone()))
+            .collect();
+        let namespaces = tables.iter().map(|(namespace, _)| namespace.clone()).collect();
+        send(context, self.peer, Message::PricesOf(namespaces), self.id);
+        for (namespace, table) in tables {
+            send(context, self.peer, Message::Prices { namespace, table }, self.id);
+        }
+        // Before the permits: what ends with them has been charged and ended as it was meant.
+        for message in unheard {
+            send(context, self.peer, message, self.id);
+        }
+        let (held, pending) = permit::asks_of(context, self.peer);
+        let keys = pending.iter().map(|(key, _)| *key).collect();
+        send(context, self.peer, Message::Permits { held, pending: keys }, self.id);
+        for (key, ask) in pending {
+            send(context, self.peer, Message::Ask { key, ask }, self.id);
+        }
+        budget::restated(context, self.peer);
     }
 }
 

@@ -1,7 +1,7 @@
 //! How attempts and executions end: what every way of ending has in common.
 
 use super::context::Context;
-use super::{Outcome, Refusal};
+use super::{Outcome, Refusal, permit};
 use crate::Millis;
 use crate::event::EventKind;
 use crate::find::Mark;
@@ -9,7 +9,7 @@ use crate::ids::{LeaseRef, LeaseToken};
 use crate::key::{self, Key};
 use crate::model::{
     ArchiveRecord, Attempt, AttemptOutcome, End, ErrorInfo, Execution, Hash, LastWord, Move, Payload, State,
-    Stored,
+    StopReason, Stored,
 };
 use crate::partition::Partition;
 
@@ -71,6 +71,13 @@ pub(super) fn end(
 ) -> Result<Outcome, Refusal> {
     let now = context.now();
     let was_running = execution.state() == State::Running;
+    // By its worker's word, or without ever having been started: nothing is in doubt.
+    let settled = !was_running || ended.body.is_some() || ended.outcome == AttemptOutcome::Completed;
+    if was_running && !execution.policy.budgets.is_empty() {
+        permit::end_lease(context, &mut execution, settled);
+    } else {
+        permit::end_all(context, &mut execution, settled);
+    }
     context.step(&mut execution, step)?;
     let kind = match execution.state() {
         State::Completed => EventKind::Completed,
@@ -108,6 +115,10 @@ pub(super) fn close_attempt(
     ended: Ended,
     ended_at: Millis,
 ) {
+    let spoken = ended.body.is_some();
+    if execution.state() == State::Running {
+        permit::end_lease(context, execution, spoken);
+    }
     let Some(lease) = execution.lease.take() else { return };
     let attempt = Attempt {
         attempt: execution.attempt,
@@ -117,6 +128,7 @@ pub(super) fn close_attempt(
         outcome: ended.outcome,
         error: ended.error,
         progress: lease.progress,
+        spent: execution.spending.as_deref().map(|s| s.attempt_spent.clone()).filter(|s| !s.is_zero()),
     };
     context.put_cold(key::attempt(execution.id, execution.attempt), attempt.encode());
     if let Some(oldest) = execution.attempt.checked_sub(ATTEMPTS_MAX).filter(|oldest| *oldest > 0) {
@@ -140,8 +152,13 @@ pub(super) fn fail_attempt(
 ) -> Result<Outcome, Refusal> {
     execution.failures += 1;
     let policy = execution.policy.clone();
-    if execution.stop.is_some() {
-        return end(context, execution, Move::Cancel, ended, None);
+    match execution.stop.as_deref().map(|stop| stop.reason) {
+        // A worker that fails of its own while a budget asks it to stop has failed.
+        None | Some(StopReason::Suspend) => execution.stop = None,
+        Some(StopReason::Cancel | StopReason::BudgetCancel) => {
+            return end(context, execution, Move::Cancel, ended, None);
+        }
+        Some(StopReason::BudgetFail) => return end(context, execution, Move::Fail, ended, None),
     }
     let never = ended.error.as_ref().is_some_and(|e| policy.retry.non_retryable.contains(&e.error_type));
     if retry == Some(false) || never || execution.failures >= policy.retry.max_attempts {

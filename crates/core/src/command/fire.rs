@@ -2,10 +2,10 @@
 
 use super::context::Context;
 use super::ending::{Ended, close_attempt, end, fail_attempt};
-use super::{Outcome, Refusal};
+use super::{Outcome, Refusal, permit};
 use crate::event::EventKind;
 use crate::ids::ExecutionId;
-use crate::model::{AttemptOutcome, Execution, Move, State};
+use crate::model::{AttemptOutcome, Execution, Move, OnHard, STOP_GRACE_MS, State, StopReason};
 
 /// Do what is due for an execution; nothing, if nothing is.
 #[derive(Clone, Debug)]
@@ -30,12 +30,21 @@ impl Fire {
             end(context, execution, Move::Expire, ended, None)?;
         } else if due(execution.stop.as_deref().map(|stop| stop.until)) && execution.state() == State::Running
         {
+            if execution.stop.as_deref().is_some_and(|stop| stop.reason != StopReason::Cancel) {
+                permit::stopped(context, execution, false, None)?;
+                return Ok(Outcome::Done);
+            }
             let ended = Ended::own(
                 AttemptOutcome::Cancelled,
                 "cancelled",
                 "asked to stop, and stopped after its grace",
             );
             end(context, execution, Move::Cancel, ended, None)?;
+        } else if due(execution.permits_end()) {
+            give_permits_back(context, execution);
+        } else if due(execution.wall_clock_ends()) && execution.stop.is_none() {
+            let message = "cap on wall_clock_ms is exceeded";
+            permit::stop_one(context, execution, OnHard::Fail, STOP_GRACE_MS, message);
         } else if due(execution.attempt_ends()) {
             let ended =
                 Ended::own(AttemptOutcome::TimedOut, "attempt_timeout", "the attempt ran out of time");
@@ -53,9 +62,18 @@ impl Fire {
 fn crash(context: &mut Context<'_>, mut execution: Execution) -> Result<(), Refusal> {
     execution.crashes += 1;
     let ended = Ended::own(AttemptOutcome::Crashed, "lease_expired", "the worker sent no heartbeat in time");
-    if execution.stop.is_some() {
-        end(context, execution, Move::Cancel, ended, None)?;
-        return Ok(());
+    match execution.stop.as_deref().map(|stop| stop.reason) {
+        None => {}
+        Some(StopReason::Cancel) => {
+            end(context, execution, Move::Cancel, ended, None)?;
+            return Ok(());
+        }
+        // It died while a budget asked it to stop: that is no crash to be followed by another attempt.
+        Some(_) => {
+            execution.crashes -= 1;
+            permit::stopped(context, execution, false, None)?;
+            return Ok(());
+        }
     }
     if execution.crashes > execution.policy.max_crashes {
         let message = format!("{} attempts lost their worker", execution.crashes);
@@ -69,6 +87,12 @@ fn crash(context: &mut Context<'_>, mut execution: Execution) -> Result<(), Refu
     context.step(&mut execution, Move::Again)?;
     context.put(execution, EventKind::Crashed);
     Ok(())
+}
+
+/// No lease used its permits, or not all came: they go back, and it asks again when it is wanted again.
+fn give_permits_back(context: &mut Context<'_>, mut execution: Execution) {
+    permit::end_all(context, &mut execution, true);
+    context.put_silently(execution);
 }
 
 fn ready(context: &mut Context<'_>, mut execution: Execution) -> Result<(), Refusal> {

@@ -1,6 +1,7 @@
 //! Commands: one file each, of one shape: input, guard, change, outcome.
 
 mod act;
+mod budget;
 mod bulk;
 mod cancel;
 mod claim;
@@ -14,6 +15,8 @@ mod heartbeat;
 mod lane;
 mod log;
 mod peek;
+mod permit;
+mod prices;
 mod release;
 mod replay;
 mod show;
@@ -24,6 +27,12 @@ mod trim;
 mod why;
 
 pub use act::{Act, Action};
+pub use budget::{
+    BookCharge, Booked, BudgetChange, BudgetView, ChargeBudget, ChargeHold, CheckUses, DeleteBudget, Drift,
+    Elapse, ExtendAnswer, ExtendHold, HoldBudget, HoldView, ListBudgets, Place, Reconcile, Recount, Refund,
+    ReleaseHold, SetBudget, SettleHold, ShowBudget, ShowPlace, Unverified, Verify, WindowView,
+    home as budget_home,
+};
 pub use bulk::{Bulk, BulkChange};
 pub use cancel::{CANCEL_GRACE_MS, Cancel};
 pub use claim::{Claim, ClaimFilter, Grant, UnlistedLeases};
@@ -35,6 +44,8 @@ pub use heartbeat::{Heartbeat, Renewal, Stopping};
 pub use lane::{LaneChange, SetLane};
 pub use log::Log;
 pub use peek::Peek;
+pub use permit::{ChargeLease, Charged, LeaseBudgets, LeasePermit, Spent, Suspend};
+pub use prices::SetPrices;
 pub use release::Release;
 pub use replay::Replay;
 pub use show::{Show, Shown};
@@ -45,9 +56,9 @@ pub use trim::{Trim, TrimKey};
 pub(crate) use why::state_of;
 pub use why::{AHEAD_MAX, Reason, Why, WhyAnswer};
 
-use crate::ids::{BulkId, ExecutionId};
+use crate::ids::{BulkId, ExecutionId, HoldId};
 use crate::key::Key;
-use crate::model::{BulkJob, Execution, LaneSettings, State, StepOutcome};
+use crate::model::{BulkJob, Execution, LaneSettings, PriceTable, Shortfall, State, StepOutcome};
 use crate::partition::Partition;
 use crate::txn::{Inputs, Txn};
 use context::Context;
@@ -97,6 +108,50 @@ pub enum Command {
     Trim(Trim),
     /// Forget an idempotency key whose execution is gone.
     TrimKey(TrimKey),
+    /// Stop as a budget asked.
+    Suspend(Suspend),
+    /// Record what was spent under a lease.
+    ChargeLease(ChargeLease),
+    /// Say what a lease holds.
+    LeaseBudgets(LeaseBudgets),
+    /// Change a budget, or make one.
+    SetBudget(SetBudget),
+    /// Delete a budget.
+    DeleteBudget(DeleteBudget),
+    /// Book a charge on a path.
+    ChargeBudget(ChargeBudget),
+    /// Book a charge on a hold.
+    ChargeHold(ChargeHold),
+    /// Book a charge that an execution's partition has recorded.
+    BookCharge(BookCharge),
+    /// Give back what a charge took.
+    Refund(Refund),
+    /// Set money aside without a lease.
+    HoldBudget(HoldBudget),
+    /// Ask for more under a hold.
+    ExtendHold(ExtendHold),
+    /// End a hold with what was spent.
+    SettleHold(SettleHold),
+    /// End a hold.
+    ReleaseHold(ReleaseHold),
+    /// Do what the clock says is due for budgets.
+    Elapse(Elapse),
+    /// Read a budget.
+    ShowBudget(ShowBudget),
+    /// Read budgets.
+    ListBudgets(ListBudgets),
+    /// Ask whether work may name budgets.
+    CheckUses(CheckUses),
+    /// Ask where an execution stands in a queue.
+    ShowPlace(ShowPlace),
+    /// Read counters that may differ from the ledger.
+    Unverified(Unverified),
+    /// Correct them.
+    Verify(Verify),
+    /// Ask which permits are still wanted.
+    Reconcile(Reconcile),
+    /// Read or change the price table.
+    SetPrices(SetPrices),
     /// Read an execution.
     Show(Show),
     /// Read an execution's own record only.
@@ -126,6 +181,10 @@ impl Command {
             Self::TrimKey(c) => c.cold_keys(),
             Self::Replay(c) => c.cold_keys(),
             Self::Trim(c) => c.cold_keys(),
+            Self::Suspend(c) => c.cold_keys(partition),
+            Self::ChargeLease(c) => c.cold_keys(partition),
+            Self::Refund(c) => c.cold_keys(),
+            Self::SetBudget(c) => c.cold_keys(),
             Self::Show(c) => c.cold_keys(partition),
             Self::Peek(c) => c.cold_keys(partition),
             Self::Why(c) => c.cold_keys(partition),
@@ -139,8 +198,31 @@ impl Command {
 pub enum Outcome {
     /// One answer per submission, in order.
     Submitted(Vec<Result<Submitted, Refusal>>),
-    /// Leases given, best first; maybe none.
-    Leased(Vec<Grant>),
+    /// Leases given, best first, maybe none; and executions whose permits were asked for, a slot each: they may be leased
+    /// when the answers are here.
+    Leased(Vec<Grant>, Vec<ExecutionId>),
+    /// A charge as it was recorded.
+    Charged(Box<Charged>),
+    /// A charge as it was booked.
+    Booked(Booked),
+    /// What a lease holds.
+    Permits(Vec<LeasePermit>),
+    /// A hold as it stands.
+    Held(HoldView),
+    /// The answer to an extend.
+    Extended(ExtendAnswer),
+    /// A budget as it stands.
+    Budget(Box<BudgetView>),
+    /// Budgets, by path.
+    Budgets(Vec<BudgetView>),
+    /// A place in a queue.
+    Place(Place),
+    /// What is to be counted.
+    Unverified(Box<Recount>),
+    /// What differed.
+    Reconciled(Vec<Drift>),
+    /// A price table.
+    Prices(Box<PriceTable>),
     /// The lease holds.
     Renewed(Renewal),
     /// The attempt has ended; this is the execution's state now.
@@ -260,6 +342,89 @@ pub enum Refusal {
         /// Its key.
         step: String,
     },
+    /// There is no such budget.
+    #[error("no budget {path}")]
+    BudgetNotFound {
+        /// The path.
+        path: String,
+    },
+    /// There is no such window.
+    #[error("the budget has no window {window}")]
+    WindowNotFound {
+        /// Its name.
+        window: String,
+    },
+    /// Not enough is free.
+    #[error("budget {} lacks {} {} in window {}", .0.path, .0.missing, .0.dimension, .0.window)]
+    BudgetExhausted(Box<Shortfall>),
+    /// More than a limit could ever allow.
+    #[error("window {} of budget {} never has more than {} {}", .0.window, .0.path, .0.limit, .0.dimension)]
+    HoldTooLarge(Box<Shortfall>),
+    /// Money is held under the budget.
+    #[error("budget {path} has {holds} open holds")]
+    BudgetHeld {
+        /// The path.
+        path: String,
+        /// Holds at this very path.
+        holds: usize,
+    },
+    /// The model has no price.
+    #[error("the price table has no price for model {model}")]
+    PriceUnknown {
+        /// The model.
+        model: String,
+    },
+    /// The usage makes no sense.
+    #[error("the usage can't be priced: {reason}")]
+    UsageWrong {
+        /// Why.
+        reason: String,
+    },
+    /// The id stands for something else.
+    #[error("{charge} already stands for other amounts")]
+    ChargeConflict {
+        /// The id.
+        charge: String,
+    },
+    /// No such charge in the tree.
+    #[error("no charge {charge} was booked here")]
+    ChargeNotFound {
+        /// Its id.
+        charge: String,
+    },
+    /// More than was charged.
+    #[error("more would be refunded than {charge} has charged")]
+    RefundTooLarge {
+        /// The charge's id.
+        charge: String,
+    },
+    /// A sum does not fit.
+    #[error("the sum of {dimension} does not fit in 64 bits")]
+    AmountOverflow {
+        /// The dimension.
+        dimension: String,
+    },
+    /// No such hold, or it has ended.
+    #[error("no hold {hold}: it has ended, or never was")]
+    HoldNotFound {
+        /// Its id.
+        hold: HoldId,
+    },
+    /// The hold's id stands for another hold.
+    #[error("the id already stands for another hold")]
+    HoldConflict {
+        /// The hold.
+        hold: HoldId,
+    },
+    /// Too many top-ups are open.
+    #[error("a window has at most {max} open top-ups")]
+    TooManyTopUps {
+        /// The limit.
+        max: usize,
+    },
+    /// Nobody has asked it to stop.
+    #[error("the lease was not asked to stop")]
+    NotStopping,
     /// A record can't be read.
     #[error("a record of this partition can't be read: {0}")]
     Corrupt(String),
@@ -296,14 +461,50 @@ pub fn execute(
         Command::Acknowledge(c) => c.run(&mut context),
         Command::Trim(c) => c.run(&mut context),
         Command::TrimKey(c) => c.run(&mut context),
+        Command::Suspend(c) => c.run(&mut context),
+        Command::ChargeLease(c) => c.run(&mut context),
+        Command::LeaseBudgets(c) => c.run(&context),
+        Command::SetBudget(c) => c.run(&mut context),
+        Command::DeleteBudget(c) => c.run(&mut context),
+        Command::ChargeBudget(c) => c.run(&mut context),
+        Command::ChargeHold(c) => c.run(&mut context),
+        Command::BookCharge(c) => c.run(&mut context),
+        Command::Refund(c) => c.run(&mut context),
+        Command::HoldBudget(c) => c.run(&mut context),
+        Command::ExtendHold(c) => c.run(&mut context),
+        Command::SettleHold(c) => c.run(&mut context),
+        Command::ReleaseHold(c) => c.run(&mut context),
+        Command::Elapse(c) => c.run(&mut context),
+        Command::ShowBudget(c) => c.run(&context),
+        Command::ListBudgets(c) => c.run(&context),
+        Command::CheckUses(c) => c.run(&context),
+        Command::ShowPlace(c) => c.run(&context),
+        Command::Unverified(c) => c.run(&context),
+        Command::Verify(c) => c.run(&mut context),
+        Command::Reconcile(c) => c.run(&mut context),
+        Command::SetPrices(c) => c.run(&mut context),
         Command::Show(c) => c.run(&context),
         Command::Peek(c) => c.run(&context),
         Command::Why(c) => c.run(&context),
+    };
+    let outcome = match outcome {
+        Ok(outcome) => work_off(&mut context).map(|()| outcome),
+        refused => refused,
     };
     if outcome.is_err() {
         txn.undo_to(mark, partition);
     }
     outcome
+}
+
+/// Does what the partition has told itself meanwhile.
+fn work_off(context: &mut Context<'_>) -> Result<(), Refusal> {
+    let here = context.partition.id();
+    while let Some(message) = context.next_note() {
+        context.set_from(here);
+        permit::take(context, here, &message)?;
+    }
+    Ok(())
 }
 
 /// Undoes what a command that panicked had done so far: `before` is [`Txn::savepoint`] from before it.

@@ -2,11 +2,11 @@
 
 use super::context::Context;
 use super::ending::{Ended, archive_if_ended, end, remember, repeated};
-use super::{Outcome, Refusal};
+use super::{Outcome, Refusal, permit};
 use crate::event::EventKind;
 use crate::ids::LeaseRef;
 use crate::key::Key;
-use crate::model::{AttemptOutcome, Execution, Hash, Move};
+use crate::model::{AttemptOutcome, Execution, Hash, Move, StopReason};
 use crate::partition::Partition;
 
 /// Give a lease back unused.
@@ -39,12 +39,22 @@ pub(super) fn give_back(
     mut execution: Execution,
     body: Option<Hash>,
 ) -> Result<Outcome, Refusal> {
-    if execution.stop.is_some() {
-        let ended = Ended::own(AttemptOutcome::Cancelled, "cancelled", "asked to stop, and given back");
-        return end(context, execution, Move::Cancel, Ended { body, ..ended }, None);
+    match execution.stop.as_deref().map(|stop| stop.reason) {
+        None => {}
+        Some(StopReason::Cancel) => {
+            let ended = Ended::own(AttemptOutcome::Cancelled, "cancelled", "asked to stop, and given back");
+            return end(context, execution, Move::Cancel, Ended { body, ..ended }, None);
+        }
+        Some(_) => return permit::stopped(context, execution, body.is_some(), body),
     }
-    context.step(&mut execution, Move::GiveBack)?;
-    execution.attempt -= 1;
+    let resumed = execution.spending.as_deref().is_some_and(|spending| spending.resumed == Some(true));
+    permit::end_lease(context, &mut execution, true);
+    if resumed {
+        context.step(&mut execution, Move::Suspend)?;
+    } else {
+        context.step(&mut execution, Move::GiveBack)?;
+        execution.attempt -= 1;
+    }
     let token = execution.lease.take().map(|lease| lease.token);
     remember(&mut execution, token, body);
     let state = execution.state();

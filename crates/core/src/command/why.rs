@@ -5,7 +5,7 @@ use super::{Outcome, Refusal};
 use crate::Millis;
 use crate::ids::ExecutionId;
 use crate::key::{self, Key};
-use crate::model::{Execution, LaneMode, State};
+use crate::model::{Execution, LaneMode, PermitKey, Shortfall, State};
 use crate::partition::Partition;
 
 /// [`Reason::Worker`] counts no further: nobody needs the exact length of a long queue, and everybody waits meanwhile.
@@ -58,6 +58,19 @@ pub enum Reason {
     },
     /// What the clock owes it failed too often, and is not tried again before the next start.
     TimerQuarantined,
+    /// Its budget has not enough.
+    Budget {
+        /// The budget that it names.
+        path: String,
+        /// What was missing when it was told; the budget may be a level above.
+        shortfall: Shortfall,
+        /// Its place can be asked for by this.
+        key: PermitKey,
+        /// It has not asked itself: this one of the same budgets is before it.
+        behind: Option<ExecutionId>,
+        /// Since when.
+        since: Option<Millis>,
+    },
 }
 
 /// The answer.
@@ -89,7 +102,7 @@ impl Why {
         if context.is_quarantined(execution.id) {
             reasons.push(Reason::TimerQuarantined);
         }
-        let waits = matches!(execution.state(), State::Scheduled | State::Ready);
+        let waits = matches!(execution.state(), State::Scheduled | State::Ready | State::Suspended);
         if execution.paused && waits {
             reasons.push(Reason::Paused);
         }
@@ -98,12 +111,17 @@ impl Why {
                 reasons.push(Reason::Backoff { until: execution.due_at, failures: execution.failures });
             }
             State::Scheduled => reasons.push(Reason::Delay { until: execution.due_at }),
-            State::Ready => {
+            State::Ready | State::Suspended => {
                 if lane_mode == LaneMode::Paused {
                     reasons.push(Reason::LanePaused);
                 }
-                let ahead = context.partition.ahead_of(&execution, AHEAD_MAX);
-                reasons.push(Reason::Worker { ahead });
+                match budget(context, &execution) {
+                    Some(reason) => reasons.push(reason),
+                    None => {
+                        let ahead = context.partition.ahead_of(&execution, AHEAD_MAX);
+                        reasons.push(Reason::Worker { ahead });
+                    }
+                }
             }
             State::Running => {
                 if let Some(stop) = execution.stop.as_deref() {
@@ -126,11 +144,34 @@ impl Why {
     }
 }
 
+/// The budget that keeps an execution from starting, if one does: it waits in a queue, or behind one of the same budgets
+/// that does.
+fn budget(context: &Context<'_>, execution: &Execution) -> Option<Reason> {
+    let of = |execution: &Execution, behind: Option<ExecutionId>| {
+        let spending = execution.spending.as_deref()?;
+        let (n, shortfall) = spending.queued()?;
+        let ask = spending.permits.get(n)?.as_ref()?.ask;
+        let key = PermitKey { execution: execution.id, ask, n: n as u8 };
+        let path = execution.policy.budgets.get(n)?.path.clone();
+        let since = spending.blocked_since;
+        Some(Reason::Budget { path, shortfall: shortfall.clone(), key, behind, since })
+    };
+    if let Some(reason) = of(execution, None) {
+        return Some(reason);
+    }
+    if execution.policy.budgets.is_empty() || execution.is_pending() {
+        return None;
+    }
+    let first = context.partition.waits_behind(execution)?;
+    of(context.partition.execution(first)?, Some(first))
+}
+
 /// An execution's state as the API names it, and what blocks it.
 pub(crate) fn state_of(execution: &Execution, lane_mode: LaneMode) -> (&'static str, Option<&'static str>) {
     match execution.state() {
         State::Ready if execution.paused => ("blocked", Some("paused")),
         State::Ready if lane_mode == LaneMode::Paused => ("blocked", Some("lane_paused")),
+        State::Ready if execution.waits_for_budget() => ("blocked", Some("budget")),
         state => (state.name(), None),
     }
 }

@@ -134,6 +134,7 @@ fn code(state: State) -> u8 {
         State::Failed => 4,
         State::Cancelled => 5,
         State::Expired => 6,
+        State::Suspended => 7,
     }
 }
 

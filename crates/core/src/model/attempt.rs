@@ -2,6 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
+use super::amounts::Amounts;
 use super::execution::Progress;
 use crate::Millis;
 
@@ -94,6 +95,9 @@ pub struct Attempt {
     /// What its worker last said of its progress.
     #[n(6)]
     pub progress: Option<Progress>,
+    /// What it has spent, if anything.
+    #[n(7)]
+    pub spent: Option<Amounts>,
 }
 
 impl Attempt {

@@ -2,7 +2,13 @@
 
 use minicbor::{Decode, Encode};
 
+use super::amounts::Amounts;
+use super::budget::OnHard;
+use super::charge::Charge;
+use super::hold::{Ask, Denial, PermitKey, Shortfall};
 use super::lane::LaneSettings;
+use super::price::PriceTable;
+use crate::Millis;
 
 /// What one partition tells another. A delivered message can't fail.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -27,6 +33,168 @@ pub enum Message {
         #[n(0)]
         names: Vec<(String, String)>,
     },
+    /// May this execution start?
+    #[n(2)]
+    Ask {
+        /// Which permit.
+        #[n(0)]
+        key: PermitKey,
+        /// What is asked.
+        #[n(1)]
+        ask: Ask,
+    },
+    /// Its place in the queue is another.
+    #[n(3)]
+    Reorder {
+        /// Which permit.
+        #[n(0)]
+        key: PermitKey,
+        /// Its place now.
+        #[n(1)]
+        order: Millis,
+    },
+    /// So much was spent under a permit.
+    #[n(4)]
+    Charge(#[n(0)] PermitCharge),
+    /// The permit is wanted no longer.
+    #[n(5)]
+    End {
+        /// Which permit.
+        #[n(0)]
+        key: PermitKey,
+        /// By its worker's word, or never used; else what is left is in doubt.
+        #[n(1)]
+        settled: bool,
+    },
+    /// The first of a new chain: all permits that the sender holds or asks for there.
+    #[n(6)]
+    Permits {
+        /// Those that it holds.
+        #[n(0)]
+        held: Vec<HeldPermit>,
+        /// Those that it waits for; their questions follow.
+        #[n(1)]
+        pending: Vec<PermitKey>,
+    },
+    /// The hold stands.
+    #[n(7)]
+    Granted(#[n(0)] PermitKey),
+    /// Not now: it waits in the queue.
+    #[n(8)]
+    Queued {
+        /// Which permit.
+        #[n(0)]
+        key: PermitKey,
+        /// What is missing.
+        #[n(1)]
+        shortfall: Shortfall,
+    },
+    /// No.
+    #[n(9)]
+    Refused {
+        /// Which permit.
+        #[n(0)]
+        key: PermitKey,
+        /// Why.
+        #[n(1)]
+        denial: Denial,
+    },
+    /// It charged beyond its hold what was not free, or its extend was refused: stop it.
+    #[n(10)]
+    Short {
+        /// Which permit.
+        #[n(0)]
+        key: PermitKey,
+        /// What it must get before it goes on.
+        #[n(1)]
+        missing: Amounts,
+        /// What is in the way.
+        #[n(2)]
+        shortfall: Shortfall,
+        /// What is done.
+        #[n(3)]
+        on_hard: OnHard,
+        /// How long running code may take to stop.
+        #[n(4)]
+        grace_ms: Millis,
+    },
+    /// A budget is breached: stop what runs under it.
+    #[n(11)]
+    Stop {
+        /// Its namespace.
+        #[n(0)]
+        namespace: String,
+        /// The budget.
+        #[n(1)]
+        path: String,
+        /// What is done.
+        #[n(2)]
+        on_hard: OnHard,
+        /// How long running code may take to stop.
+        #[n(3)]
+        grace_ms: Millis,
+    },
+    /// Are these still wanted?
+    #[n(12)]
+    Check(#[n(0)] Vec<PermitKey>),
+    /// A price table, to be copied.
+    #[n(13)]
+    Prices {
+        /// Its namespace.
+        #[n(0)]
+        namespace: String,
+        /// The table at its home.
+        #[n(1)]
+        table: PriceTable,
+    },
+    /// The first of a new chain: all namespaces whose price tables the sender holds. The tables follow.
+    #[n(14)]
+    PricesOf(#[n(0)] Vec<String>),
+}
+
+impl Message {
+    /// Whether it says what no record of its sender says again: a new chain has to carry it on.
+    pub fn is_said_once(&self) -> bool {
+        matches!(
+            self,
+            Self::Charge(_)
+                | Self::End { .. }
+                | Self::Refused { .. }
+                | Self::Short { .. }
+                | Self::Stop { .. }
+        )
+    }
+}
+
+/// What was spent under a permit, on its way to the budget's tree.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct PermitCharge {
+    /// Which permit.
+    #[n(0)]
+    pub key: PermitKey,
+    /// The namespace.
+    #[n(1)]
+    pub namespace: String,
+    /// The path.
+    #[n(2)]
+    pub path: String,
+    /// What was spent.
+    #[n(3)]
+    pub charge: Charge,
+    /// The lease was over.
+    #[n(4)]
+    pub late: bool,
+}
+
+/// A permit that an execution's partition knows to be granted.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct HeldPermit {
+    /// Which permit.
+    #[n(0)]
+    pub key: PermitKey,
+    /// What was asked for it.
+    #[n(1)]
+    pub ask: Ask,
 }
 
 /// A message in its sender's outbox.

@@ -9,6 +9,7 @@ use super::group::Group;
 use super::log::LogSize;
 use super::payload::{Hash, Stored};
 use super::policy::Policy;
+use super::spending::{Spending, WALL_CLOCK};
 use crate::Millis;
 use crate::event::EventKind;
 use crate::ids::{ExecutionId, LeaseRef, LeaseToken, RequestId};
@@ -38,6 +39,9 @@ pub enum State {
     /// Ended by the clock.
     #[n(6)]
     Expired,
+    /// Stopped by a budget in the middle of an attempt, which goes on when there is money again.
+    #[n(7)]
+    Suspended,
 }
 
 /// What can happen to an execution's state.
@@ -53,6 +57,8 @@ pub enum Move {
     Again,
     /// The attempt ended without success and another follows later.
     Later,
+    /// A budget stopped it; it goes on where it was.
+    Suspend,
     /// Its worker completed it.
     Complete,
     /// No attempt is left.
@@ -73,6 +79,12 @@ pub const MOVES: &[(State, Move, State)] = &[
     (State::Ready, Move::Lease, State::Running),
     (State::Ready, Move::Cancel, State::Cancelled),
     (State::Ready, Move::Expire, State::Expired),
+    (State::Suspended, Move::Lease, State::Running),
+    (State::Suspended, Move::Cancel, State::Cancelled),
+    (State::Suspended, Move::Expire, State::Expired),
+    (State::Suspended, Move::Fail, State::Failed),
+    (State::Ready, Move::Fail, State::Failed),
+    (State::Running, Move::Suspend, State::Suspended),
     (State::Running, Move::GiveBack, State::Ready),
     (State::Running, Move::Again, State::Ready),
     (State::Running, Move::Later, State::Scheduled),
@@ -107,6 +119,7 @@ impl State {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::Expired => "expired",
+            Self::Suspended => "suspended",
         }
     }
 }
@@ -166,6 +179,15 @@ pub enum StopReason {
     /// Somebody cancelled the execution.
     #[n(0)]
     Cancel,
+    /// A budget stops it: it goes on from its journal when there is money again.
+    #[n(1)]
+    Suspend,
+    /// A budget stops it, and says to cancel it.
+    #[n(2)]
+    BudgetCancel,
+    /// A budget or a cap stops it, and it fails.
+    #[n(3)]
+    BudgetFail,
 }
 
 /// A request to stop that the worker has time to follow.
@@ -280,6 +302,8 @@ pub struct Execution {
     pub replayed_by: Option<Box<RequestId>>,
     /// How much it has logged, if anything; over all attempts and replays.
     pub log: Option<Box<LogSize>>,
+    /// What it has asked for, holds and has spent, once it has.
+    pub spending: Option<Box<Spending>>,
     history: Vec<Transition>,
     /// Transitions that came before those in `history`.
     forgotten: u32,
@@ -319,6 +343,7 @@ impl Execution {
             revived_at: None,
             replayed_by: None,
             log: None,
+            spending: None,
             history: Vec::new(),
             forgotten: 0,
         }
@@ -404,6 +429,48 @@ impl Execution {
         Some(lease.renewed_at.max(able_since).saturating_add(self.policy.lease_ttl_ms))
     }
 
+    /// Whether it waits to be leased.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready | State::Suspended) && !self.paused
+    }
+
+    /// Whether it may be leased as it stands: it names no budgets, or has a permit of each.
+    pub fn is_admitted(&self) -> bool {
+        let uses = self.policy.budgets.len();
+        uses == 0 || self.spending.as_deref().is_some_and(|spending| spending.is_admitted(uses))
+    }
+
+    /// Whether it has asked for a permit, waits for one, or has one that no lease uses.
+    pub fn is_pending(&self) -> bool {
+        self.state != State::Running && self.spending.as_deref().is_some_and(Spending::is_pending)
+    }
+
+    /// Whether it is ready, and waits in a budget's queue.
+    pub fn waits_for_budget(&self) -> bool {
+        self.state == State::Ready
+            && self.spending.as_deref().is_some_and(|spending| spending.queued().is_some())
+    }
+
+    /// When its permits go back, because no lease uses them or others are missing.
+    pub fn permits_end(&self) -> Option<Millis> {
+        if self.is_pending() { self.spending.as_deref()?.until } else { None }
+    }
+
+    /// When it has run as long as its caps allow.
+    pub fn wall_clock_ends(&self) -> Option<Millis> {
+        let lease = self.lease.as_deref().filter(|_| self.state == State::Running)?;
+        let (ran, attempt_ran) =
+            self.spending.as_deref().map_or((0, 0), |spending| (spending.ran_ms, spending.attempt_ran_ms));
+        let caps = self.policy.budgets.iter().flat_map(|used| {
+            let left = |cap: &Option<super::Amounts>, ran: Millis| {
+                let cap = cap.as_ref().map(|cap| cap.get(WALL_CLOCK)).filter(|cap| *cap > 0)?;
+                Some(Millis::try_from(cap).unwrap_or(Millis::MAX).saturating_sub(ran))
+            };
+            [left(&used.cap, ran), left(&used.attempt_cap, attempt_ran)]
+        });
+        caps.flatten().min().map(|left| lease.granted_at.saturating_add(left.max(0)))
+    }
+
     /// When its attempt runs out of time.
     pub fn attempt_ends(&self) -> Option<Millis> {
         let lease = self.lease.as_deref().filter(|_| self.state == State::Running)?;
@@ -426,7 +493,11 @@ impl Execution {
     pub fn next_due(&self, able_since: Millis) -> Option<Millis> {
         let due = (self.state == State::Scheduled).then_some(self.due_at);
         let stop = self.stop.as_deref().filter(|_| self.state == State::Running).map(|stop| stop.until);
-        [due, stop, self.lease_expires(able_since), self.attempt_ends(), self.queue_ends(), self.deadline()]
+        // A stop of its own was told when the caps ended; its grace is what counts then.
+        let wall_clock = self.wall_clock_ends().filter(|_| self.stop.is_none());
+        let budgets = wall_clock.or(self.permits_end());
+        let lease = self.lease_expires(able_since);
+        [due, stop, lease, self.attempt_ends(), self.queue_ends(), self.deadline(), budgets]
             .into_iter()
             .flatten()
             .min()
@@ -440,7 +511,7 @@ mod tests {
     #[test]
     fn every_state_has_a_way_out_and_none_has_two_for_one_move() {
         use State::*;
-        for state in [Scheduled, Ready, Running, Completed, Failed, Cancelled, Expired] {
+        for state in [Scheduled, Ready, Running, Suspended, Completed, Failed, Cancelled, Expired] {
             assert!(MOVES.iter().any(|(from, _, _)| *from == state), "{state:?}");
             for (_, step, _) in MOVES {
                 assert!(MOVES.iter().filter(|(from, by, _)| *from == state && by == step).count() <= 1);

@@ -2,12 +2,17 @@
 
 mod amounts;
 mod attempt;
+mod budget;
 mod bulk;
 mod chain;
+mod charge;
+mod counters;
+mod estimate;
 mod execution;
 mod group;
 mod happened;
 mod history;
+mod hold;
 mod idempotency;
 mod lane;
 mod log;
@@ -17,19 +22,28 @@ mod policy_row;
 mod price;
 mod record;
 mod spec;
+mod spending;
 mod step;
 mod window;
 
 pub use amounts::{AmountOverflow, Amounts, AmountsError, DIMENSION_BYTES_MAX, DIMENSIONS_MAX};
 pub use attempt::{Attempt, AttemptOutcome, ErrorInfo};
+pub use budget::{
+    Budget, ESTIMATE_SHARE, IN_DOUBT_MS, LEVELS_MAX, Limit, OnHard, STOP_GRACE_MS, Soft, Window, is_under,
+    levels, tree,
+};
 pub use bulk::{BULK_ERRORS_MAX, BULK_JOBS_MAX, BulkAction, BulkError, BulkJob, BulkState, BulkTally};
-pub use chain::{ChainFrom, ChainTo, Link, Message};
+pub use chain::{ChainFrom, ChainTo, HeldPermit, Link, Message, PermitCharge};
+pub use charge::{Charge, ChargeRecord, Entry, EntryKind, LeaseChargeRecord, TreeRecord};
+pub use counters::{Counted, Counters, TOP_UPS_MAX, TopUp, Verified, WindowCounter};
+pub use estimate::{ESTIMATED_FROM, Estimate};
 pub use execution::{
     End, Execution, Fair, HISTORY_MAX, LastWord, Lease, MOVES, Move, Progress, State, Stop, StopReason,
     Transition, Worker,
 };
 pub use group::{Capabilities, Group, Requirement, RequirementError};
 pub use happened::Happened;
+pub use hold::{Ask, Denial, EXTENDS_MAX, Extended, Hold, HoldKey, PermitKey, Shortfall};
 pub use idempotency::{ID_RETENTION_MS, IdempotencyRecord, KEY_RETENTION_MS};
 pub use lane::{AGE_STEP_MAX_MS, AGE_STEP_MS, LaneHome, LaneMode, LaneSettings, WEIGHT_MAX};
 pub use log::{LOG_BYTES_MAX, LOG_LINES_MAX, LogRecord, LogSize};
@@ -41,5 +55,8 @@ pub use price::{
 };
 pub use record::{ArchiveRecord, Record};
 pub use spec::Spec;
+pub use spending::{
+    BudgetUse, EpochRecord, Permit, PermitState, Spending, TENTATIVE_MS, UNUSED_MS, USES_MAX, WALL_CLOCK,
+};
 pub use step::{StepOutcome, StepRecord};
 pub use window::{Period, ROLLING_BUCKETS, ROLLING_MAX_MS, ROLLING_MIN_MS, WindowError, WindowKind};

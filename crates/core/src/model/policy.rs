@@ -2,6 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
+use super::spending::BudgetUse;
 use crate::Millis;
 use crate::ids::ExecutionId;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -29,6 +30,7 @@ pub const DEFAULT_POLICY: Policy = Policy {
     },
     max_crashes: 5,
     retention_ms: None,
+    budgets: Vec::new(),
 };
 
 /// Retention of an execution that names none: 7 days.
@@ -51,6 +53,8 @@ pub struct Policy {
     pub max_crashes: u32,
     /// Kept this long after its end; `None` is [`RETENTION_MS`].
     pub retention_ms: Option<Millis>,
+    /// What it may spend; at most one per tree.
+    pub budgets: Vec<BudgetUse>,
 }
 
 /// How often a failed attempt is followed by another, and when.

@@ -5,6 +5,7 @@ use minicbor::encode::{self, Encoder, Write};
 use minicbor::{Decode, Encode};
 
 use super::policy::{Backoff, BackoffKind, DEFAULT_POLICY, Policy, Retry};
+use super::spending::BudgetUse;
 use crate::Millis;
 
 #[derive(Encode, Decode)]
@@ -36,6 +37,8 @@ struct PolicyRow {
     max_ms: Option<Millis>,
     #[n(12)]
     jitter: Option<u32>,
+    #[n(13)]
+    budgets: Option<Vec<BudgetUse>>,
 }
 
 fn unless<T: PartialEq>(value: T, default: T) -> Option<T> {
@@ -60,6 +63,7 @@ impl<C> Encode<C> for Policy {
             factor: unless(backoff.factor, default_backoff.factor),
             max_ms: unless(backoff.max_ms, default_backoff.max_ms),
             jitter: unless(backoff.jitter, default_backoff.jitter),
+            budgets: (!self.budgets.is_empty()).then(|| self.budgets.clone()),
         };
         row.encode(e, context)
     }
@@ -88,6 +92,7 @@ impl<'b, C> Decode<'b, C> for Policy {
             },
             max_crashes: row.max_crashes.unwrap_or(default.max_crashes),
             retention_ms: row.retention_ms,
+            budgets: row.budgets.unwrap_or_default(),
         })
     }
 }

@@ -6,14 +6,21 @@ use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
 
+use super::budget::Budget;
 use super::bulk::BulkJob;
 use super::chain::{ChainFrom, ChainTo, Link};
+use super::charge::TreeRecord;
+use super::counters::Counters;
+use super::estimate::Estimate;
 use super::execution::{End, Execution, Fair, LastWord, Lease, Progress, State, Stop, Worker};
 use super::group::{Group, Requirement};
 use super::history::History;
+use super::hold::{Ask, Hold};
 use super::lane::{LaneHome, LaneSettings};
 use super::log::LogSize;
 use super::policy::{DEFAULT_POLICY, Policy};
+use super::price::PriceTable;
+use super::spending::Spending;
 use crate::Millis;
 use crate::ids::{ExecutionId, LeaseToken, RequestId};
 
@@ -34,6 +41,20 @@ pub enum Record {
     ChainTo(ChainTo),
     /// The receiver's end of a chain.
     ChainFrom(ChainFrom),
+    /// What may be spent under a path.
+    Budget(Box<Budget>),
+    /// What was.
+    Counters(Box<Counters>),
+    /// Money set aside.
+    Hold(Box<Hold>),
+    /// An execution that waits for money.
+    Waiter(Box<Ask>),
+    /// What attempts of a kind have cost.
+    Estimate(Box<Estimate>),
+    /// Where a tree's ledger stands.
+    Tree(TreeRecord),
+    /// A copy of the price table, or the table itself at its home.
+    Prices(Box<PriceTable>),
 }
 
 /// An ended execution's bytes, and what they decode to.
@@ -66,6 +87,15 @@ impl Record {
             Some((b'o', _)) => minicbor::decode(value).map(|r| Self::Link(Box::new(r))).map_err(text),
             Some((b's', _)) => minicbor::decode(value).map(Self::ChainTo).map_err(text),
             Some((b'r', _)) => minicbor::decode(value).map(Self::ChainFrom).map_err(text),
+            Some((b'd', _)) => minicbor::decode(value).map(|r| Self::Budget(Box::new(r))).map_err(text),
+            Some((b'c', _)) => minicbor::decode(value).map(|r| Self::Counters(Box::new(r))).map_err(text),
+            Some((b'k', _)) => minicbor::decode(value).map(|r| Self::Hold(Box::new(r))).map_err(text),
+            Some((b'w', _)) => minicbor::decode(value).map(|r| Self::Waiter(Box::new(r))).map_err(text),
+            Some((b'e', _)) => minicbor::decode(value).map(|r| Self::Estimate(Box::new(r))).map_err(text),
+            Some((b't', _)) => minicbor::decode(value).map(Self::Tree).map_err(text),
+            Some((b'p' | b'q', _)) => {
+                minicbor::decode(value).map(|r| Self::Prices(Box::new(r))).map_err(text)
+            }
             _ => Err("no record of this level has such a key".to_owned()),
         }
     }
@@ -80,6 +110,13 @@ impl Record {
             Self::Link(link) => to_vec(link),
             Self::ChainTo(chain) => to_vec(chain),
             Self::ChainFrom(chain) => to_vec(chain),
+            Self::Budget(budget) => to_vec(budget),
+            Self::Counters(counters) => to_vec(counters),
+            Self::Hold(hold) => to_vec(hold),
+            Self::Waiter(ask) => to_vec(ask),
+            Self::Estimate(estimate) => to_vec(estimate),
+            Self::Tree(tree) => to_vec(tree),
+            Self::Prices(prices) => to_vec(prices),
         }
     }
 }
@@ -166,6 +203,8 @@ struct ExecutionRow<'a> {
     /// Relative to the submission; absent, it is the fairness key's turn or the submission.
     #[n(31)]
     tag: Option<Millis>,
+    #[n(40)]
+    spending: Option<Cow<'a, Spending>>,
 }
 
 /// The lane and namespace of a submission that names none.
@@ -215,6 +254,7 @@ fn encode_execution(e: &Execution) -> Vec<u8> {
         forgotten: unless(e.forgotten(), 0),
         log: e.log.as_deref().map(Cow::Borrowed),
         tag: (e.tag != usual_tag(e)).then(|| e.tag.saturating_sub(e.submitted_at)),
+        spending: e.spending.as_deref().map(Cow::Borrowed),
     })
 }
 
@@ -280,5 +320,6 @@ pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Executio
     execution.revived_at = row.revived_at;
     execution.replayed_by = row.replayed_by.map(RequestId).map(Box::new);
     execution.log = row.log.map(Cow::into_owned).map(Box::new);
+    execution.spending = row.spending.map(Cow::into_owned).map(Box::new);
     Ok(execution.restored(row.state, history, row.forgotten.unwrap_or(0)))
 }

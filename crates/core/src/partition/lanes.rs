@@ -73,7 +73,7 @@ impl Lanes {
         let work = lane.groups.entry(execution.group.clone()).or_default();
         work.open += 1;
         if is_ready(execution) {
-            work.ready.insert(execution.order, id);
+            work.ready.insert(execution);
         }
     }
 
@@ -96,7 +96,7 @@ impl Lanes {
         let Some(work) = lane.groups.get_mut(&*execution.group) else { return false };
         work.open -= 1;
         if is_ready(execution) {
-            work.ready.remove(execution.order, execution.id);
+            work.ready.remove(execution);
         }
         work.open == 0
     }
@@ -214,9 +214,9 @@ impl Lanes {
 }
 
 fn is_ready(execution: &Execution) -> bool {
-    execution.state() == State::Ready && !execution.paused
+    execution.is_ready()
 }
 
 fn is_waiting(execution: &Execution) -> bool {
-    matches!(execution.state(), State::Scheduled | State::Ready)
+    matches!(execution.state(), State::Scheduled | State::Ready | State::Suspended)
 }

@@ -3,13 +3,16 @@
 //! One function, [`Partition::put`], maintains them all, so that they can't drift: a projection rebuilt from the
 //! records equals one kept through any history.
 
+mod budgets;
 mod counts;
 mod lanes;
 mod list;
+mod money;
 mod policies;
 mod ready;
 mod running;
 mod shelves;
+mod spenders;
 mod standing;
 mod timers;
 
@@ -22,7 +25,9 @@ use bytes::Bytes;
 use crate::Millis;
 use crate::ids::{BulkId, ExecutionId, LeaseToken, PartitionId};
 use crate::key::{self, Key, Table};
-use crate::model::{BulkJob, Execution, Group, LaneSettings, Policy, Record};
+use crate::model::{BulkJob, Execution, Group, LaneSettings, Policy, PriceTable, Record};
+use budgets::Budgets;
+pub(crate) use budgets::Due;
 pub use counts::LaneCounts;
 use lanes::Lanes;
 use policies::Policies;
@@ -30,6 +35,8 @@ pub(crate) use ready::Ready;
 pub use ready::ReadyGroup;
 use running::Running;
 use shelves::Shelves;
+use spenders::Spenders;
+pub(crate) use spenders::home;
 pub use standing::LaneStanding;
 use timers::Timers;
 
@@ -59,10 +66,13 @@ pub struct Partition {
     timers: Timers,
     running: Running,
     policies: Policies,
+    budgets: Budgets,
+    spenders: Spenders,
     /// What only lists need, while somebody lists.
     shelves: Option<Box<Shelves>>,
     able_since: Millis,
     unset: LaneSettings,
+    unpriced: PriceTable,
 }
 
 impl Partition {
@@ -76,9 +86,12 @@ impl Partition {
             timers: Timers::default(),
             running: Running::default(),
             policies: Policies::default(),
+            budgets: Budgets::default(),
+            spenders: Spenders::default(),
             shelves: None,
             able_since: 0,
             unset: LaneSettings::default(),
+            unpriced: PriceTable::default(),
         }
     }
 
@@ -116,10 +129,15 @@ impl Partition {
                     };
                     self.lanes.set(namespace, lane, settings);
                 }
-                match record {
+                let after = record.is_some();
+                let before = match record {
                     Some(record) => self.others.insert(key.bytes.clone(), record),
                     None => self.others.remove(&key.bytes),
+                };
+                if matches!(key.bytes.first(), Some(b'k' | b'w' | b'c')) {
+                    self.index_money(key, before.as_ref(), after);
                 }
+                before
             }
         }
     }
@@ -258,6 +276,11 @@ impl Partition {
         self.lanes.startable(namespace, lane)
     }
 
+    /// A group's ready work, whether or not its lane starts any.
+    pub(crate) fn ready_work(&self, group: &Group) -> Option<&Ready> {
+        self.lanes.ready(group)
+    }
+
     /// How many of its group come before an execution; counts no further than `most`.
     pub(crate) fn ahead_of(&self, execution: &Execution, most: usize) -> usize {
         let ready = self.lanes.ready(&execution.group);
@@ -282,6 +305,16 @@ impl Partition {
     /// The earliest instant at which the clock has something to do.
     pub fn next_due(&self) -> Option<Millis> {
         self.timers.next()
+    }
+
+    /// The earliest instant at which the clock has something to do with a budget.
+    pub fn budgets_next_due(&self) -> Option<Millis> {
+        self.budgets.next_due()
+    }
+
+    /// What is due for budgets at or before `now`, earliest first, at most `limit`.
+    pub(crate) fn budgets_due(&self, now: Millis, limit: usize) -> Vec<Due> {
+        self.budgets.due(now, limit)
     }
 
     /// Since when this node could take the partition's heartbeats: no lease expires before it has lasted its TTL from
@@ -351,6 +384,7 @@ impl Partition {
         if let Some(before) = &before {
             self.timers.remove(before.next_due(self.able_since), id);
             self.running.remove(before);
+            self.spenders.remove(before);
             emptied = self.lanes.remove(before);
         }
         if let Some(mut after) = after {
@@ -358,6 +392,7 @@ impl Partition {
             self.lanes.insert(&mut after);
             self.timers.insert(after.next_due(self.able_since), id);
             self.running.insert(&after);
+            self.spenders.insert(&after);
             if let Some(shelves) = &mut self.shelves {
                 shelves.put(id, before.as_deref(), Some(&after));
             }
@@ -381,6 +416,8 @@ impl PartialEq for Partition {
             && self.lanes == other.lanes
             && self.timers == other.timers
             && self.running == other.running
+            && self.budgets == other.budgets
+            && self.spenders == other.spenders
             && self.able_since == other.able_since
             && self.shelves_agree(other)
     }

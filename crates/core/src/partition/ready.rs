@@ -1,11 +1,17 @@
 //! Ready work of one group, best first.
+//!
+//! Work that names budgets stands in one line per set of budgets until it has its permits. Of such a line only the first is
+//! offered, and only while nobody of it asks or waits, unless it is better than they are: so a long line asks for as
+//! much as claims take, and no more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Millis;
 use crate::ids::ExecutionId;
-use crate::model::Group;
+use crate::model::{Execution, Group};
 
 /// A group's ready work in one partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,37 +33,142 @@ pub(super) struct Work {
     pub(super) ready: Ready,
 }
 
+/// A place among ready work.
+type Place = (Millis, ExecutionId);
+
 /// Ready executions by order.
 #[derive(Default, PartialEq, Eq, Debug)]
-pub(crate) struct Ready(BTreeSet<(Millis, ExecutionId)>);
+pub(crate) struct Ready {
+    /// May start as they stand.
+    admitted: BTreeSet<Place>,
+    /// Need permits first, by the budgets that they name.
+    lines: BTreeMap<u64, Line>,
+    /// The first of each line that may ask now.
+    heads: BTreeSet<Place>,
+    /// In all lines.
+    in_lines: usize,
+}
+
+/// Executions that name the same budgets.
+#[derive(Default, PartialEq, Eq, Debug)]
+struct Line {
+    /// Have not asked.
+    wanting: BTreeSet<Place>,
+    /// Ask, or wait for an answer, or have permits that no lease uses yet.
+    pending: BTreeSet<Place>,
+}
+
+impl Line {
+    /// The one that may ask now.
+    fn head(&self) -> Option<Place> {
+        let first = *self.wanting.first()?;
+        let pending = self.pending.first();
+        pending.is_none_or(|(order, _)| first.0 < *order).then_some(first)
+    }
+}
+
+/// Which line an execution stands in: the same for all that name the same budgets.
+pub(super) fn line(execution: &Execution) -> u64 {
+    let mut names = String::new();
+    for used in &execution.policy.budgets {
+        names.push_str(&used.path);
+        names.push('\0');
+    }
+    xxh3_64(names.as_bytes())
+}
 
 impl Ready {
-    pub(super) fn insert(&mut self, order: Millis, id: ExecutionId) {
-        self.0.insert((order, id));
+    pub(super) fn insert(&mut self, execution: &Execution) {
+        let place = (execution.order, execution.id);
+        if execution.is_admitted() {
+            self.admitted.insert(place);
+        }
+        if execution.policy.budgets.is_empty() {
+            return;
+        }
+        self.in_lines += usize::from(!execution.is_admitted());
+        self.change(line(execution), |line| {
+            let set = if execution.is_pending() { &mut line.pending } else { &mut line.wanting };
+            set.insert(place);
+        });
     }
 
-    pub(super) fn remove(&mut self, order: Millis, id: ExecutionId) {
-        self.0.remove(&(order, id));
+    pub(super) fn remove(&mut self, execution: &Execution) {
+        let place = (execution.order, execution.id);
+        if execution.is_admitted() {
+            self.admitted.remove(&place);
+        }
+        if execution.policy.budgets.is_empty() {
+            return;
+        }
+        self.in_lines -= usize::from(!execution.is_admitted());
+        self.change(line(execution), |line| {
+            let set = if execution.is_pending() { &mut line.pending } else { &mut line.wanting };
+            set.remove(&place);
+        });
     }
 
-    /// How many.
+    fn change(&mut self, key: u64, change: impl FnOnce(&mut Line)) {
+        let line = self.lines.entry(key).or_default();
+        let before = line.head();
+        change(line);
+        let after = line.head();
+        if line.wanting.is_empty() && line.pending.is_empty() {
+            self.lines.remove(&key);
+        }
+        if before != after {
+            before.map(|place| self.heads.remove(&place));
+            after.map(|place| self.heads.insert(place));
+        }
+    }
+
+    /// How many, those included that wait for permits.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.admitted.len() + self.in_lines
     }
 
-    /// Best first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Millis, ExecutionId)> {
-        self.0.iter().copied()
+    /// Those that may be claimed, best first: to start, or to ask for their permits.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Place> {
+        let mut admitted = self.admitted.iter().peekable();
+        let mut heads = self.heads.iter().peekable();
+        std::iter::from_fn(move || match (admitted.peek(), heads.peek()) {
+            (Some(first), Some(second)) if second < first => heads.next(),
+            (Some(_), _) => admitted.next(),
+            (None, _) => heads.next(),
+        })
+        .copied()
+    }
+
+    /// Those behind the head of an execution's line, best first, that have not asked.
+    pub(crate) fn behind(&self, execution: &Execution) -> impl Iterator<Item = ExecutionId> {
+        let place = (execution.order, execution.id);
+        let line = self.lines.get(&line(execution));
+        let behind = line.into_iter().flat_map(move |line| {
+            line.wanting.range((std::ops::Bound::Excluded(place), std::ops::Bound::Unbounded))
+        });
+        behind.map(|(_, id)| *id)
+    }
+
+    /// The best of its line that asks or waits, if one is at least as good as it.
+    pub(crate) fn before_it(&self, execution: &Execution) -> Option<ExecutionId> {
+        let (order, id) = self.lines.get(&line(execution))?.pending.first()?;
+        (*order <= execution.order).then_some(*id)
     }
 
     /// How many come before this place; counts no further than `most`.
     pub(crate) fn ahead_of(&self, order: Millis, id: ExecutionId, most: usize) -> usize {
-        self.0.range(..(order, id)).take(most).count()
+        let admitted = self.admitted.range(..(order, id)).take(most).count();
+        let lines = self.lines.values().flat_map(|line| line.wanting.range(..(order, id)));
+        admitted + lines.take(most.saturating_sub(admitted)).count()
     }
 
     /// What there is to offer to claims; `None` if nothing.
     pub(super) fn offer(&self, group: &Arc<Group>) -> Option<ReadyGroup> {
-        let (best, _) = self.0.first()?;
-        Some(ReadyGroup { group: group.clone(), best: *best, count: self.0.len() })
+        let (best, _) = match (self.admitted.first(), self.heads.first()) {
+            (Some(first), Some(second)) => first.min(second),
+            (first, second) => first.or(second)?,
+        };
+        let count = self.admitted.len() + self.heads.len();
+        Some(ReadyGroup { group: group.clone(), best: *best, count })
     }
 }

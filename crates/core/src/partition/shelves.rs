@@ -1,4 +1,4 @@
-//! Open executions by what lists ask for, newest first: four shelves for each group.
+//! Open executions by what lists ask for, newest first: five shelves for each group.
 //!
 //! Unlike every other index they are not always there: lists are rare and the memory is better spent. They are built in
 //! bounded steps, in the order of ids, when somebody first lists; from then on every put keeps what is built already.
@@ -12,16 +12,17 @@ use crate::ids::ExecutionId;
 use crate::model::{Execution, Group, LaneMode, State};
 
 /// One group's open executions, each on its shelf.
-type Rack = [BTreeSet<Position>; 4];
+type Rack = [BTreeSet<Position>; 5];
 
 /// The shelves of a group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Shelf {
     Scheduled,
     Ready,
-    /// Ready, and paused itself. A paused lane holds back all of its ready work and is looked up when it is listed.
+    /// Ready, and paused itself or waiting for a budget. A paused lane holds back all of its ready work and is looked up when it is listed.
     Held,
     Running,
+    Suspended,
 }
 
 /// See the module.
@@ -45,8 +46,9 @@ impl Shelf {
     fn of(execution: &Execution) -> Self {
         match execution.state() {
             State::Scheduled => Self::Scheduled,
-            State::Ready if execution.paused => Self::Held,
+            State::Ready if execution.paused || execution.waits_for_budget() => Self::Held,
             State::Ready => Self::Ready,
+            State::Suspended => Self::Suspended,
             // An open execution has no other state.
             _ => Self::Running,
         }
@@ -57,18 +59,19 @@ impl Shelf {
         let blocked = match self {
             Self::Held => true,
             Self::Ready => mode == LaneMode::Paused,
-            Self::Scheduled | Self::Running => false,
+            Self::Scheduled | Self::Running | Self::Suspended => false,
         };
         let state = match self {
             Self::Scheduled => State::Scheduled,
             Self::Ready | Self::Held => State::Ready,
             Self::Running => State::Running,
+            Self::Suspended => State::Suspended,
         };
         filter.state.is_none_or(|wanted: StateFilter| wanted.holds(state, blocked))
     }
 }
 
-const SHELVES: [Shelf; 4] = [Shelf::Scheduled, Shelf::Ready, Shelf::Held, Shelf::Running];
+const SHELVES: [Shelf; 5] = [Shelf::Scheduled, Shelf::Ready, Shelf::Held, Shelf::Running, Shelf::Suspended];
 
 impl Shelves {
     /// Whether all open executions are on the shelves.

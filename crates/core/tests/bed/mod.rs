@@ -94,6 +94,7 @@ impl Bed {
             let inputs = Inputs {
                 now: self.now,
                 sequence: self.count,
+                fresh: self.count.wrapping_mul(0x9E37_79B9_7F4A_7C15),
                 cold: &read,
                 lane_length_elsewhere: &|_, _| elsewhere,
                 quarantined: &|id| quarantined == Some(id),
@@ -211,7 +212,7 @@ impl Bed {
         };
         change(&mut claim);
         match self.run(Command::Claim(claim)) {
-            Ok(Outcome::Leased(grants)) => grants,
+            Ok(Outcome::Leased(grants, _)) => grants,
             other => panic!("{other:?}"),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stint_api::{Instant, Lease, LeasedExecution, StepEntry, Stop};
+use stint_api::{Instant, Lease, LeasedExecution, StepEntry, Stop, StopAction};
 use stint_core::Millis;
 use stint_core::command::{ClaimFilter, Stopping};
 use stint_core::model::{Capabilities, StopReason};
@@ -95,9 +95,15 @@ pub(crate) fn stop(stopping: &Stopping) -> Stop {
     let reason = match (&stopping.message, stopping.reason) {
         (Some(message), _) => message.clone(),
         (None, StopReason::Cancel) => "cancelled".to_owned(),
+        (None, _) => "the budget is exhausted".to_owned(),
+    };
+    let action = match stopping.reason {
+        StopReason::Cancel | StopReason::BudgetCancel => StopAction::Cancel,
+        StopReason::Suspend => StopAction::Suspend,
+        StopReason::BudgetFail => StopAction::Fail,
     };
     // 0 says that the lease is gone already.
-    Stop { reason, grace_ms: ms(stopping.grace_ms).max(1) }
+    Stop { reason, grace_ms: ms(stopping.grace_ms).max(1), action }
 }
 
 /// Core's ms, which are not negative where the API shows them.

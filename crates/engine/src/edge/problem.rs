@@ -82,6 +82,19 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::StepNotStarted { .. } => of(Code::StepNotStarted),
         Refusal::StepAlreadyRecorded { .. } => of(Code::StepAlreadyRecorded),
         Refusal::StepNotFound { .. } => of(Code::NotFound).at("from_step"),
+        Refusal::BudgetNotFound { .. } => of(Code::BudgetNotFound),
+        Refusal::WindowNotFound { .. } => of(Code::NotFound).at("window"),
+        Refusal::BudgetExhausted(_) => of(Code::BudgetExhausted),
+        Refusal::HoldTooLarge(_) => of(Code::HoldTooLarge),
+        Refusal::BudgetHeld { .. } => of(Code::BudgetHeld),
+        Refusal::PriceUnknown { .. } => of(Code::PriceUnknown).at("usage.model"),
+        Refusal::UsageWrong { .. } => of(Code::InvalidField).at("usage"),
+        Refusal::ChargeConflict { .. } => of(Code::ChargeConflict),
+        Refusal::ChargeNotFound { .. } | Refusal::HoldNotFound { .. } => of(Code::NotFound),
+        Refusal::RefundTooLarge { .. } => of(Code::InvalidField).at("amounts"),
+        Refusal::AmountOverflow { .. } => of(Code::AmountOverflow),
+        Refusal::HoldConflict { .. } => of(Code::IdempotencyConflict).at("id"),
+        Refusal::TooManyTopUps { .. } | Refusal::NotStopping => of(Code::WrongState),
         Refusal::Corrupt(_) | Refusal::Cold(_) => {
             tracing::error!(%detail, "a command was refused for a fault of ours");
             of(Code::Internal)

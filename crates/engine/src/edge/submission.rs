@@ -48,6 +48,7 @@ pub(crate) fn submission(
             retry: request.retry.map_or(DEFAULT_POLICY.retry, retry),
             max_crashes: request.max_crashes.unwrap_or(DEFAULT_POLICY.max_crashes),
             retention_ms: request.retention_ms.map(millis),
+            budgets: Vec::new(),
         },
         priority: i8::try_from(request.priority.unwrap_or(0)).unwrap_or(0),
         due_at: request.run_at.map(|at| at.millis()),

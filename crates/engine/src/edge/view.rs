@@ -20,6 +20,7 @@ pub(crate) fn state(state: State) -> ExecutionState {
         State::Failed => ExecutionState::Failed,
         State::Cancelled => ExecutionState::Cancelled,
         State::Expired => ExecutionState::Expired,
+        State::Suspended => ExecutionState::Suspended,
     }
 }
 

@@ -3,7 +3,7 @@
 use stint_api::{Instant, Waiting, WhyReply};
 use stint_core::Millis;
 use stint_core::command::{AHEAD_MAX, Reason, WhyAnswer};
-use stint_core::model::{Group, State};
+use stint_core::model::{Group, Shortfall, State};
 
 use super::view;
 use crate::workers::{Lack, Workers};
@@ -61,9 +61,23 @@ fn waiting(reason: &Reason, group: &Group) -> Waiting {
             "what the clock owes it failed three times: a fault of the server's".to_owned(),
             None,
         ),
+        Reason::Budget { path, shortfall, behind, .. } => {
+            ("budget", budget(path, shortfall, behind.is_some()), shortfall.resets_at)
+        }
         Reason::Stopping { until } => ("stopping", "its worker was asked to stop".to_owned(), Some(*until)),
     };
     Waiting { reason: name.to_owned(), detail, until: until.map(Instant::from_millis) }
+}
+
+fn budget(path: &str, shortfall: &Shortfall, behind: bool) -> String {
+    let Shortfall { path: at, window, dimension, limit, used, held, missing, .. } = shortfall;
+    let before = if behind { "others of the same budgets are before it: " } else { "" };
+    if dimension.is_empty() {
+        return format!("{before}budget `{path}` serves those before it first");
+    }
+    format!(
+        "{before}budget `{at}` lacks {missing} {dimension} in window `{window}`: {used} used and {held} held of {limit}"
+    )
 }
 
 fn ahead_of(ahead: usize) -> String {

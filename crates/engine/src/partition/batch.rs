@@ -67,9 +67,9 @@ impl Open {
             writes.push(store::Write { table: table(key.table), key: key.bytes.clone(), value: None });
         }
         let mut log_bytes = 0;
-        let lost = Event { at: now, kind: EventKind::WritesLost, execution: None, attempt: 0 };
+        let lost = Event::own(now, EventKind::WritesLost);
         let events: Vec<Event> =
-            self.new_timeline.then_some(lost).into_iter().chain(self.txn.events().iter().copied()).collect();
+            self.new_timeline.then_some(lost).into_iter().chain(self.txn.events().iter().cloned()).collect();
         if !events.is_empty() {
             let log = key::log(version);
             let value = Bytes::from(encode_log(&events));

@@ -2,12 +2,13 @@
 //! beside the commit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use stint_core::command::{Grant, Outcome, Release, Submit};
 use stint_core::model::{Spec, StepRecord};
-use stint_core::{Command, Key, LeaseRef, Millis, key};
+use stint_core::{Command, ExecutionId, Key, LeaseRef, Millis, key};
 use stint_store as store;
 
 use super::batch::InFlight;
@@ -17,6 +18,9 @@ use crate::hub::{Change, ClaimId, GrantedLease, Hub, Reservation};
 
 /// Bytes of journaled results that a lease carries; a worker asks for the rest step by step.
 const JOURNAL_BYTES_MAX: usize = 256 << 10;
+
+/// A slot waits so long for the permits of the work that it is meant for.
+const ANSWERS: Duration = Duration::from_millis(100);
 
 /// Leases of one batch, read for.
 pub(super) struct Carried {
@@ -66,6 +70,7 @@ impl Actor {
             return self.offer_nothing();
         }
         loop {
+            self.free_asking();
             let mut groups = self.open.txn.take_ready();
             if !self.asked_groups.is_empty() {
                 groups.append(&mut self.asked_groups);
@@ -94,6 +99,45 @@ impl Actor {
         }
     }
 
+    /// Slots whose executions have their answers are free: what was admitted has been offered by then.
+    fn free_asking(&mut self) {
+        let (projection, unfilled) = (&self.projection, &mut self.unfilled);
+        self.asking.retain(|(id, claim)| {
+            let execution = projection.execution(*id);
+            let waits =
+                execution.is_some_and(|e| e.is_pending() && !e.is_admitted() && !e.waits_for_budget());
+            if !waits {
+                unfilled.push((*claim, 1));
+            }
+            waits
+        });
+    }
+
+    /// Notes whose permits a claim has asked for: its slots wait for the answers, for a moment.
+    pub(super) fn note_asking(&mut self, claim: ClaimId, asked: &[ExecutionId]) {
+        if asked.is_empty() {
+            return;
+        }
+        self.asking.extend(asked.iter().map(|id| (*id, claim)));
+        let asked = asked.to_vec();
+        self.errands.push(Box::pin(async move {
+            tokio::time::sleep(ANSWERS).await;
+            Errand::Unasked(claim, asked)
+        }));
+    }
+
+    /// The answers take too long: the slots are for other work.
+    pub(super) fn unasked(&mut self, claim: ClaimId, asked: &[ExecutionId]) {
+        let (asking, unfilled) = (&mut self.asking, &mut self.unfilled);
+        asking.retain(|(id, of)| {
+            let late = *of == claim && asked.contains(id);
+            if late {
+                unfilled.push((claim, 1));
+            }
+            !late
+        });
+    }
+
     /// Collects what the leases of the batch in flight carry; what isn't at hand is read beside the commit.
     pub(super) fn begin_to_carry(&mut self) {
         let Some(flight) = &self.in_flight else { return };
@@ -102,7 +146,8 @@ impl Actor {
         // A journal may have been written by this very batch, so it is read after it.
         let mut journaled = Vec::new();
         for Ran { job, answer } in &flight.open.ran {
-            let (Job::Run { to: To::Claim(claim, _), .. }, Some(Ok(Outcome::Leased(grants)))) = (job, answer)
+            let (Job::Run { to: To::Claim(claim, _), .. }, Some(Ok(Outcome::Leased(grants, _)))) =
+                (job, answer)
             else {
                 continue;
             };

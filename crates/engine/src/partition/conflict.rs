@@ -64,6 +64,7 @@ impl Actor {
             match job {
                 Job::Run { to: To::Claim(claim, slots), .. } => self.unfilled.push((claim, slots)),
                 Job::Run { to: To::Timer(id), .. } => self.timers.undone(id),
+                Job::Run { to: To::Budgets, .. } => self.timers.elapse_undone(),
                 job => jobs.push(job),
             }
         }

@@ -83,6 +83,8 @@ pub(super) enum To {
     Peer(stint_core::PartitionId),
     /// The timers.
     Timer(ExecutionId),
+    /// The timers, for all that is due of budgets.
+    Budgets,
     /// Nobody.
     Nobody,
     /// Nobody any more: its caller was told that it may be done or not.
@@ -154,10 +156,32 @@ pub(super) fn subject(command: &Command) -> Option<ExecutionId> {
         Command::Tag(c) => Some(c.id),
         Command::Fire(c) => Some(c.id),
         Command::Trim(c) => Some(c.id),
+        Command::Suspend(c) => Some(c.lease.execution),
+        Command::ChargeLease(c) => Some(c.lease.execution),
+        Command::LeaseBudgets(c) => Some(c.lease.execution),
         Command::Show(c) => Some(c.id),
         Command::Peek(c) => Some(c.id),
         Command::Why(c) => Some(c.id),
-        Command::Submit(_)
+        Command::SetBudget(_)
+        | Command::DeleteBudget(_)
+        | Command::ChargeBudget(_)
+        | Command::ChargeHold(_)
+        | Command::BookCharge(_)
+        | Command::Refund(_)
+        | Command::HoldBudget(_)
+        | Command::ExtendHold(_)
+        | Command::SettleHold(_)
+        | Command::ReleaseHold(_)
+        | Command::Elapse(_)
+        | Command::ShowBudget(_)
+        | Command::ListBudgets(_)
+        | Command::CheckUses(_)
+        | Command::ShowPlace(_)
+        | Command::Unverified(_)
+        | Command::Verify(_)
+        | Command::Reconcile(_)
+        | Command::SetPrices(_)
+        | Command::Submit(_)
         | Command::Claim(_)
         | Command::UnlistedLeases(_)
         | Command::SetLane(_)

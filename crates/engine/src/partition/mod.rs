@@ -84,6 +84,8 @@ pub(crate) struct Actor {
     floor: Floor,
     now: Millis,
     sequence: u64,
+    /// Random, so that ids which follow from it and the sequence are not those of another process or another history.
+    salt: u64,
 
     open: Open,
     in_flight: Option<InFlight>,
@@ -108,6 +110,8 @@ pub(crate) struct Actor {
     /// What the newest work of a group prefers, until the hub has heard of it.
     preferred: Vec<(Arc<Group>, Vec<String>)>,
     unfilled: Vec<(ClaimId, usize)>,
+    /// Executions whose permits were asked for, each with the claim whose slot waits for them.
+    asking: Vec<(ExecutionId, ClaimId)>,
     /// Committed batches whose leases are still being read for.
     awaiting: BTreeSet<u64>,
 
@@ -135,6 +139,8 @@ enum Errand {
     Follow,
     /// Time to look whether anybody still lists.
     Unshelve,
+    /// A claim's slots have waited long enough for permits.
+    Unasked(ClaimId, Vec<ExecutionId>),
 }
 
 impl Actor {
@@ -179,6 +185,7 @@ impl Actor {
             floor,
             now,
             sequence: 0,
+            salt: shared.random.number(),
             open: Open { new_timeline: loaded.new_timeline, ..Open::default() },
             in_flight: None,
             settling: None,
@@ -194,6 +201,7 @@ impl Actor {
             asked_groups: Vec::new(),
             preferred: Vec::new(),
             unfilled: Vec::new(),
+            asking: Vec::new(),
             awaiting: BTreeSet::new(),
             timers: Timers::default(),
             timer: Box::pin(tokio::time::sleep_until(Instant::now())),
@@ -308,6 +316,7 @@ impl Actor {
                 self.follow_later();
             }
             Errand::Unshelve => self.unshelve(),
+            Errand::Unasked(claim, asked) => self.unasked(claim, &asked),
         }
     }
 
@@ -354,6 +363,7 @@ impl Actor {
         for job in jobs.into_iter().chain(again).chain(waiting) {
             self.refuse(job, CallError::Store(reason.to_owned()));
         }
+        self.unfilled.extend(self.asking.drain(..).map(|(_, claim)| (claim, 1)));
         for (claim, slots) in self.unfilled.drain(..) {
             self.shared.hub.unused(claim, slots);
         }

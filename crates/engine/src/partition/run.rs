@@ -16,6 +16,9 @@ use super::cold::Known;
 use super::job::{Job, Ran, To, subject};
 use crate::CallError;
 
+/// Odd, so that different sequences stay different numbers.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+
 /// Keys read at once.
 const READ_KEYS_MAX: usize = 2_000;
 
@@ -104,6 +107,7 @@ impl Actor {
         let inputs = Inputs {
             now: self.now,
             sequence: self.sequence,
+            fresh: self.salt.wrapping_add(self.sequence).wrapping_mul(SPREAD),
             cold: &cold,
             lane_length_elsewhere: &elsewhere,
             quarantined: &|id| timers.is_quarantined(id),
@@ -136,13 +140,20 @@ impl Actor {
         match to {
             To::Claim(claim, slots) => {
                 let filled = match &answer {
-                    Ok(Outcome::Leased(grants)) => grants.len(),
+                    Ok(Outcome::Leased(grants, _)) => grants.len(),
                     _ => 0,
                 };
-                if filled < *slots {
-                    self.unfilled.push((*claim, *slots - filled));
-                    *slots = filled;
+                let asked = match &answer {
+                    Ok(Outcome::Leased(_, asked)) => asked.clone(),
+                    _ => Vec::new(),
+                };
+                let unfilled = slots.saturating_sub(filled + asked.len());
+                if unfilled > 0 {
+                    self.unfilled.push((*claim, unfilled));
                 }
+                *slots = filled;
+                let claim = *claim;
+                self.note_asking(claim, &asked);
             }
             To::Timer(id) => {
                 // One that finds nothing to do is done, unless it would be back at once.
@@ -150,6 +161,13 @@ impl Actor {
                 let due = execution.and_then(|e| e.next_due(self.projection.able_since()));
                 let done = self.open.txn.puts() > puts || due.is_none_or(|due| due > self.now);
                 if self.timers.fired(self.id, *id, done && answer.is_ok(), self.now) {
+                    self.shared.tally.quarantined();
+                }
+            }
+            To::Budgets => {
+                let due = self.projection.budgets_next_due();
+                let done = self.open.txn.puts() > puts || due.is_none_or(|due| due > self.now);
+                if self.timers.elapsed(self.id, done && answer.is_ok(), self.now) {
                     self.shared.tally.quarantined();
                 }
             }
@@ -335,6 +353,28 @@ fn name(command: &Command) -> &'static str {
         Command::Acknowledge(_) => "acknowledge",
         Command::Trim(_) => "trim",
         Command::TrimKey(_) => "trim_key",
+        Command::Suspend(_) => "suspend",
+        Command::ChargeLease(_) => "charge_lease",
+        Command::LeaseBudgets(_) => "lease_budgets",
+        Command::SetBudget(_) => "set_budget",
+        Command::DeleteBudget(_) => "delete_budget",
+        Command::ChargeBudget(_) => "charge_budget",
+        Command::ChargeHold(_) => "charge_hold",
+        Command::BookCharge(_) => "book_charge",
+        Command::Refund(_) => "refund",
+        Command::HoldBudget(_) => "hold_budget",
+        Command::ExtendHold(_) => "extend_hold",
+        Command::SettleHold(_) => "settle_hold",
+        Command::ReleaseHold(_) => "release_hold",
+        Command::Elapse(_) => "elapse",
+        Command::ShowBudget(_) => "show_budget",
+        Command::ListBudgets(_) => "list_budgets",
+        Command::CheckUses(_) => "check_uses",
+        Command::ShowPlace(_) => "show_place",
+        Command::Unverified(_) => "unverified",
+        Command::Verify(_) => "verify",
+        Command::Reconcile(_) => "reconcile",
+        Command::SetPrices(_) => "set_prices",
         Command::Show(_) => "show",
         Command::Peek(_) => "peek",
         Command::Why(_) => "why",

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use stint_core::command::Fire;
+use stint_core::command::{Elapse, Fire};
 use stint_core::{Command, ExecutionId, Millis, PartitionId};
 use tokio::time::Instant;
 
@@ -27,6 +27,8 @@ const STALLED: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Timers {
     held: BTreeMap<ExecutionId, Held>,
+    /// What is due of budgets, all together.
+    budgets: Option<Held>,
 }
 
 #[derive(Clone, Copy)]
@@ -66,6 +68,28 @@ impl Timers {
         }
     }
 
+    /// What was due of budgets has been done, or not; whether that is quarantined now.
+    pub(super) fn elapsed(&mut self, partition: PartitionId, progress: bool, now: Millis) -> bool {
+        if progress {
+            self.budgets = None;
+            return false;
+        }
+        let held = self.budgets.get_or_insert(Held { failures: 0, until: None });
+        held.failures += 1;
+        held.until = Some(now + AGAIN_MS).filter(|_| held.failures < FAILURES_MAX);
+        if held.failures == FAILURES_MAX {
+            tracing::error!(partition = partition.0, "the timers of budgets failed three times: quarantined");
+        }
+        held.failures == FAILURES_MAX
+    }
+
+    /// It was taken back.
+    pub(super) fn elapse_undone(&mut self) {
+        if self.budgets.is_some_and(|held| held.failures < FAILURES_MAX) {
+            self.budgets = None;
+        }
+    }
+
     /// Lets go of what was to be tried again, or was quarantined, and is not due any more.
     fn let_go(&mut self, now: Millis, is_due: impl Fn(ExecutionId) -> bool) {
         self.held.retain(|id, held| {
@@ -95,11 +119,20 @@ impl Actor {
             let due = |id| projection.execution(id)?.next_due(projection.able_since());
             self.timers.let_go(now, |id| due(id).is_some_and(|due| due <= now));
         }
-        if self.projection.next_due().is_none_or(|due| due > self.now) {
+        let (executions, budgets) = (self.projection.next_due(), self.projection.budgets_next_due());
+        if executions.into_iter().chain(budgets).min().is_none_or(|due| due > self.now) {
             return;
         }
         if self.blocked() || self.draining.is_some() || self.rest.is_some() {
             return;
+        }
+        let waits = |held: Held| held.until.is_none_or(|until| until > self.now);
+        if budgets.is_some_and(|due| due <= self.now)
+            && !self.timers.budgets.is_some_and(waits)
+            && self.open.has_room()
+        {
+            self.timers.budgets.get_or_insert(Held { failures: 0, until: None }).until = None;
+            self.accept(Job::run(Command::Elapse(Elapse), To::Budgets));
         }
         let due = self.projection.due(self.now, TURN_MAX + self.timers.held.len());
         for id in due {
@@ -133,7 +166,16 @@ impl Actor {
         if let Some(rest) = &self.rest {
             return Some(rest.until());
         }
-        let mut due = self.projection.next_due()?;
+        let budgets = match self.timers.budgets {
+            Some(held) => held.until,
+            None => self.projection.budgets_next_due(),
+        };
+        let Some(mut due) = self.projection.next_due() else {
+            return budgets.filter(|due| {
+                !(self.blocked() || self.draining.is_some() || *due <= self.now && !self.open.has_room())
+            });
+        };
+        due = budgets.map_or(due, |budgets| budgets.min(due));
         if self.blocked() || self.draining.is_some() || due <= self.now && !self.open.has_room() {
             return None;
         }
@@ -142,7 +184,8 @@ impl Actor {
             let free = first.into_iter().find(|id| !self.timers.held.contains_key(id));
             let free =
                 free.and_then(|id| self.projection.execution(id)?.next_due(self.projection.able_since()));
-            due = self.timers.held.values().filter_map(|held| held.until).chain(free).min()?;
+            let held = self.timers.held.values().filter_map(|held| held.until);
+            due = held.chain(free).chain(budgets).min()?;
         }
         Some(due)
     }

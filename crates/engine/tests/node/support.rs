@@ -168,7 +168,7 @@ impl Running {
     pub(crate) async fn claim(&self, max: usize) -> Vec<Grant> {
         let claim = Claim { token: token(), worker: worker(0), filter: filter(), max, until: Millis::MAX };
         match self.node.call(HERE, Command::Claim(claim)).await {
-            Ok(Outcome::Leased(grants)) => grants,
+            Ok(Outcome::Leased(grants, _)) => grants,
             other => panic!("{other:?}"),
         }
     }

@@ -44,7 +44,8 @@ impl Life {
         let needed = match event {
             Leased | Ready => Some(Phase::Waiting),
             Released | Crashed | AttemptFailed | AttemptTimedOut | Revoked | CancelRequested | Completed
-            | Failed => Some(Phase::Running),
+            | StopRequested | Suspended => Some(Phase::Running),
+            Blocked => Some(Phase::Waiting),
             Replayed => Some(Phase::Ended),
             _ => None,
         };
@@ -59,7 +60,7 @@ impl Life {
                 self.phase = Phase::Running;
                 self.epoch += 1;
             }
-            Released | Revoked | Crashed | AttemptFailed | AttemptTimedOut if self.stopping => {
+            Released | Revoked | Crashed | AttemptFailed | AttemptTimedOut | Suspended if self.stopping => {
                 return breach(Invariant::OneEnd, "although it was asked to stop");
             }
             Crashed => {
@@ -79,7 +80,7 @@ impl Life {
                     );
                 }
             }
-            Released | Revoked => self.phase = Phase::Waiting,
+            Released | Revoked | Suspended => self.phase = Phase::Waiting,
             CancelRequested => self.stopping = true,
             Paused => self.paused = true,
             Resumed => self.paused = false,
@@ -87,8 +88,8 @@ impl Life {
                 *self = Self { epoch: self.epoch, ..Self::default() };
             }
             Completed | Failed | Cancelled | Expired => self.phase = Phase::Ended,
-            Ready | PriorityChanged => {}
-            Submitted | Trimmed | LaneChanged | WritesLost => {
+            Ready | PriorityChanged | Blocked | StopRequested => {}
+            _ => {
                 return breach(Invariant::OneEnd, "in an execution's own history");
             }
         }

@@ -1,0 +1,332 @@
+//! What was spent: a fact, booked once by its id and in full, whatever the limits say.
+
+use super::super::context::Context;
+use super::super::permit::{Spent, priced, tell};
+use super::super::{Outcome, Refusal};
+use super::queue::grant_waiting;
+use super::{book, room};
+use crate::Millis;
+use crate::event::EventKind;
+use crate::ids::{ExecutionId, HoldId};
+use crate::key;
+use crate::model::{
+    Amounts, Charge, ChargeRecord, Entry, EntryKind, Hold, HoldKey, Message, OnHard, PermitCharge, Record,
+    Shortfall, levels, tree,
+};
+
+/// How a charge was booked.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Booked {
+    /// Its entry's place in the ledger.
+    pub seq: u64,
+    /// It was booked before, under the same id.
+    pub existed: bool,
+    /// The limit that it went beyond, if it did.
+    pub over: Option<Shortfall>,
+    /// A budget on the way is breached.
+    pub breached: bool,
+    /// Kept aside: its model has no price, or there is no budget any more.
+    pub quarantined: bool,
+}
+
+/// Book a charge on a path, without a hold.
+#[derive(Clone, Debug)]
+pub struct ChargeBudget {
+    /// The namespace.
+    pub namespace: String,
+    /// The path of a budget.
+    pub path: String,
+    /// The charge's id, within the tree.
+    pub id: String,
+    /// How much.
+    pub spent: Spent,
+}
+
+/// Book a charge on a hold without a lease; a hold that is over does not keep it from being booked.
+#[derive(Clone, Debug)]
+pub struct ChargeHold {
+    /// The hold.
+    pub hold: HoldId,
+    /// The charge's id, within the tree.
+    pub id: String,
+    /// How much.
+    pub spent: Spent,
+}
+
+/// Book a charge that an execution's partition has recorded, to know how the budget stands: its message is on the way too,
+/// and whichever comes first is the one.
+#[derive(Clone, Debug)]
+pub struct BookCharge {
+    /// As it was sent.
+    pub charge: PermitCharge,
+}
+
+/// Give back what a charge took.
+#[derive(Clone, Debug)]
+pub struct Refund {
+    /// The namespace.
+    pub namespace: String,
+    /// The path of a budget of the tree.
+    pub path: String,
+    /// The refund's own id.
+    pub id: String,
+    /// Which charge.
+    pub charge_id: String,
+    /// How much of it.
+    pub amounts: Amounts,
+}
+
+impl ChargeBudget {
+    pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        if context.partition.budget(&self.namespace, &self.path).is_none() {
+            return Err(Refusal::BudgetNotFound { path: self.path.clone() });
+        }
+        let charge = &priced(context, &self.namespace, &self.id, &self.spent)?;
+        let booking = Booking { namespace: &self.namespace, path: &self.path, charge, execution: None };
+        Ok(Outcome::Booked(booking.book(context, None, false)?))
+    }
+}
+
+impl ChargeHold {
+    pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        let at = HoldKey::Free(self.hold);
+        let hold = context.partition.hold(&at).cloned().ok_or(Refusal::HoldNotFound { hold: self.hold })?;
+        let charge = &priced(context, &hold.namespace, &self.id, &self.spent)?;
+        let booking = Booking { namespace: &hold.namespace, path: &hold.path, charge, execution: None };
+        Ok(Outcome::Booked(booking.book(context, Some(at), hold.in_doubt())?))
+    }
+}
+
+impl BookCharge {
+    pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        book_permit(context, &self.charge).map(Outcome::Booked)
+    }
+}
+
+/// A charge comes from an execution's partition. It can't be refused: what can't be booked is kept aside.
+pub(in super::super) fn deliver(context: &mut Context<'_>, charge: &PermitCharge) -> Result<(), Refusal> {
+    match book_permit(context, charge) {
+        Err(cold @ Refusal::Cold(_)) => Err(cold),
+        Err(_) => {
+            let aside = Charge { unpriced: Some(true), ..charge.charge.clone() };
+            let aside = PermitCharge { charge: aside, ..charge.clone() };
+            match book_permit(context, &aside) {
+                Err(cold @ Refusal::Cold(_)) => Err(cold),
+                _ => Ok(()),
+            }
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+fn book_permit(context: &mut Context<'_>, sent: &PermitCharge) -> Result<Booked, Refusal> {
+    let execution = Some(sent.key.execution);
+    let booking = Booking { namespace: &sent.namespace, path: &sent.path, charge: &sent.charge, execution };
+    booking.book(context, Some(HoldKey::Permit(sent.key)), sent.late)
+}
+
+struct Booking<'a> {
+    namespace: &'a str,
+    path: &'a str,
+    charge: &'a Charge,
+    execution: Option<ExecutionId>,
+}
+
+impl Booking<'_> {
+    fn book(&self, context: &mut Context<'_>, hold: Option<HoldKey>, late: bool) -> Result<Booked, Refusal> {
+        let Self { namespace, path, charge, .. } = self;
+        let at = key::charge(namespace, tree(path), &charge.id);
+        let body = charge.body();
+        let mut priced_now = false;
+        if context.present_or_assert_absent(&at)
+            && let Some(record) = context.decode::<ChargeRecord>(&at)?
+        {
+            priced_now = record.quarantined == Some(true) && charge.unpriced != Some(true);
+            if !priced_now && record.body != body {
+                return Err(Refusal::ChargeConflict { charge: charge.id.clone() });
+            }
+            if !priced_now {
+                return Ok(self.standing(context, record));
+            }
+        }
+        let now = context.now();
+        let aside = charge.unpriced == Some(true)
+            || !levels(path).any(|level| context.partition.budget(namespace, level).is_some());
+        let mut booked = Booked { quarantined: aside, ..Booked::default() };
+        if !aside {
+            book::roll(context, namespace, path)?;
+            book::add(context, namespace, path, &charge.amounts)?;
+        }
+        let kind = if aside { EntryKind::Quarantined } else { EntryKind::Charge };
+        let entry = Entry {
+            charge_id: Some(charge.id.clone()),
+            execution: self.execution,
+            attempt: charge.attempt,
+            execution_kind: charge.kind.clone(),
+            step: charge.step.clone(),
+            model: charge.model.clone(),
+            prices: charge.prices,
+            late: late.then_some(true),
+            tags: charge.tags.clone(),
+            ..Entry::new(now, kind, path, charge.amounts.clone())
+        };
+        booked.seq = book::append(context, namespace, &entry);
+        let record = ChargeRecord {
+            seq: booked.seq,
+            at: now,
+            body,
+            path: (*path).to_owned(),
+            refunded: None,
+            quarantined: aside.then_some(true),
+            amounts: charge.amounts.clone(),
+        };
+        context.put_cold(at, record.encode());
+        if aside {
+            context.event_of_budget(namespace, path, EventKind::ChargeQuarantined);
+            return Ok(booked);
+        }
+        let rest = match hold {
+            Some(hold) => self.take(context, hold)?,
+            None => charge.amounts.clone(),
+        };
+        booked.over = room::exceeded(context.partition, namespace, path, &rest, now);
+        booked.breached = is_breached(context, namespace, path);
+        if let (Some(HoldKey::Permit(key)), Some(shortfall)) = (hold, &booked.over) {
+            self.stop_short(context, key, &rest, shortfall);
+        }
+        if priced_now {
+            context.event_of_budget(namespace, path, EventKind::BudgetChanged);
+        }
+        Ok(booked)
+    }
+
+    /// A charge that was booked before: how its budget stands now.
+    fn standing(&self, context: &Context<'_>, record: ChargeRecord) -> Booked {
+        let breached = is_breached(context, self.namespace, &record.path);
+        let over = if breached {
+            room::exceeded(context.partition, self.namespace, &record.path, &record.amounts, context.now())
+        } else {
+            None
+        };
+        let quarantined = record.quarantined == Some(true);
+        Booked { seq: record.seq, existed: true, over, breached, quarantined }
+    }
+
+    /// Takes the charge out of its hold, and of what an earlier lease of the execution left in doubt if it repeats that
+    /// lease's step; says what neither had.
+    fn take(&self, context: &mut Context<'_>, at: HoldKey) -> Result<Amounts, Refusal> {
+        let mut rest = self.charge.amounts.clone();
+        if self.charge.repeats == Some(true)
+            && let Some(execution) = self.execution
+        {
+            let doubtful: Vec<(HoldKey, Hold)> = context
+                .partition
+                .permits_of(execution)
+                .filter(|(_, hold)| hold.in_doubt() && hold.path == self.path)
+                .map(|(key, hold)| (HoldKey::Permit(key), hold.clone()))
+                .collect();
+            for (key, mut hold) in doubtful {
+                let part = hold.held.at_most(&rest);
+                hold.held.take(&part);
+                rest.take(&part);
+                let hold = (!hold.held.is_zero()).then(|| Record::Hold(Box::new(hold)));
+                context.put_record(key::hold(&key), hold);
+            }
+        }
+        if let Some(mut hold) = context.partition.hold(&at).cloned() {
+            let part = hold.held.at_most(&rest);
+            hold.held.take(&part);
+            rest.take(&part);
+            // An overflow was refused by the counters, which are never less.
+            _ = hold.charged.add(&self.charge.amounts);
+            let over = hold.in_doubt() && hold.held.is_zero();
+            let hold = (!over).then(|| Record::Hold(Box::new(hold)));
+            context.put_record(key::hold(&at), hold);
+        }
+        Ok(rest)
+    }
+
+    /// It has spent what was neither held for it nor free: it has to stop until it is.
+    fn stop_short(
+        &self,
+        context: &mut Context<'_>,
+        key: crate::model::PermitKey,
+        rest: &Amounts,
+        shortfall: &Shortfall,
+    ) {
+        let is_open = context.partition.hold(&HoldKey::Permit(key)).is_some_and(|hold| !hold.in_doubt());
+        let Some(budget) = context.partition.budget(self.namespace, &shortfall.path) else { return };
+        let (on_hard, grace_ms) = (budget.on_hard(), budget.stop_grace_ms());
+        if is_open && on_hard != OnHard::Block {
+            let missing = rest.at_most(&Amounts::of([(shortfall.dimension.as_str(), u64::MAX)]));
+            let message = Message::Short { key, missing, shortfall: shortfall.clone(), on_hard, grace_ms };
+            tell(context, key.execution.partition(), message);
+        }
+    }
+}
+
+fn is_breached(context: &Context<'_>, namespace: &str, path: &str) -> bool {
+    let counters = |level| context.partition.counters(namespace, level);
+    levels(path).filter_map(counters).any(|counters| counters.breached == Some(true))
+}
+
+impl Refund {
+    pub(in super::super) fn cold_keys(&self) -> Vec<key::Key> {
+        let tree = tree(&self.path);
+        [&self.id, &self.charge_id].map(|id| key::charge(&self.namespace, tree, id)).into()
+    }
+
+    pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        let (namespace, tree) = (self.namespace.as_str(), tree(&self.path));
+        let own = key::charge(namespace, tree, &self.id);
+        let body = Charge {
+            model: Some(format!("refund of {}", self.charge_id)),
+            ..Charge::new(&self.id, self.amounts.clone())
+        };
+        let body = body.body();
+        if let Some(record) = context.decode::<ChargeRecord>(&own)? {
+            if record.body != body {
+                return Err(Refusal::ChargeConflict { charge: self.id.clone() });
+            }
+            return Ok(Outcome::Booked(Booked { seq: record.seq, existed: true, ..Booked::default() }));
+        }
+        let at = key::charge(namespace, tree, &self.charge_id);
+        let not_found = || Refusal::ChargeNotFound { charge: self.charge_id.clone() };
+        let mut charge = context.decode::<ChargeRecord>(&at)?.ok_or_else(not_found)?;
+        if charge.quarantined == Some(true) || !crate::model::is_under(&charge.path, &self.path) {
+            return Err(not_found());
+        }
+        let mut refunded = charge.refunded.clone().unwrap_or_default();
+        let overflow = |overflow: crate::model::AmountOverflow| Refusal::AmountOverflow {
+            dimension: overflow.dimension,
+        };
+        refunded.add(&self.amounts).map_err(overflow)?;
+        if !charge.amounts.covers(&refunded) {
+            return Err(Refusal::RefundTooLarge { charge: self.charge_id.clone() });
+        }
+        let now: Millis = context.now();
+        charge.refunded = Some(refunded);
+        context.put_cold(at, charge.encode());
+        book::refund(context, namespace, &charge.path, &self.amounts, charge.at);
+        let entry = Entry {
+            charge_id: Some(self.id.clone()),
+            booked_at: Some(charge.at),
+            step: Some(self.charge_id.clone()),
+            ..Entry::new(now, EntryKind::Refund, &charge.path, self.amounts.clone())
+        };
+        let seq = book::append(context, namespace, &entry);
+        let record = ChargeRecord {
+            seq,
+            at: now,
+            body,
+            path: charge.path.clone(),
+            refunded: None,
+            quarantined: None,
+            amounts: Amounts::default(),
+        };
+        context.put_cold(own, record.encode());
+        context.event_of_budget(namespace, &charge.path, EventKind::BudgetChanged);
+        grant_waiting(context, namespace, &charge.path);
+        Ok(Outcome::Booked(Booked { seq, ..Booked::default() }))
+    }
+}

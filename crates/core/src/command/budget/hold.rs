@@ -1,0 +1,216 @@
+//! Holds without a lease, for services that only want the budget; and extends of any hold.
+
+use super::super::context::Context;
+use super::super::permit::{Spent, tell};
+use super::super::{Outcome, Refusal};
+use super::{Booked, ChargeHold, book, queue, room};
+use crate::Millis;
+use crate::ids::HoldId;
+use crate::key;
+use crate::model::{Amounts, EXTENDS_MAX, Extended, Hold, HoldKey, Message, OnHard, Record, Shortfall};
+
+/// Set money aside without a lease.
+#[derive(Clone, Debug)]
+pub struct HoldBudget {
+    /// Follows from the request's own id.
+    pub id: HoldId,
+    /// The namespace.
+    pub namespace: String,
+    /// The path of a budget.
+    pub path: String,
+    /// How much.
+    pub amounts: Amounts,
+    /// When it goes into doubt, unless it ends before; from now.
+    pub ttl_ms: Millis,
+}
+
+/// A hold as it stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HoldView {
+    /// Which.
+    pub id: HoldId,
+    /// What is left of it.
+    pub held: Amounts,
+    /// When it goes into doubt, or ends if it is.
+    pub until: Option<Millis>,
+    /// It expired without a word.
+    pub in_doubt: bool,
+}
+
+/// Ask for more under a hold. Answers at once and never queues; asked again under the same id, the same.
+#[derive(Clone, Debug)]
+pub struct ExtendHold {
+    /// Which hold.
+    pub hold: HoldKey,
+    /// The request's id.
+    pub id: String,
+    /// How much more.
+    pub amounts: Amounts,
+}
+
+/// The answer to an extend.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExtendAnswer {
+    /// Whether it is held now.
+    pub granted: bool,
+    /// What is in the way, if a limit is; a cap is otherwise.
+    pub shortfall: Option<Shortfall>,
+}
+
+/// End a hold without a lease, with what was spent under it.
+#[derive(Clone, Debug)]
+pub struct SettleHold {
+    /// The hold.
+    pub hold: HoldId,
+    /// What was spent, by charge id.
+    pub charges: Vec<(String, Spent)>,
+}
+
+/// End a hold without a lease: what is left is free.
+#[derive(Clone, Debug)]
+pub struct ReleaseHold {
+    /// The hold.
+    pub hold: HoldId,
+}
+
+impl HoldBudget {
+    pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        let at = HoldKey::Free(self.id);
+        if let Some(hold) = context.partition.hold(&at) {
+            if hold.namespace != self.namespace
+                || hold.path != self.path
+                || hold.granted != granted(hold, &self.amounts)
+            {
+                return Err(Refusal::HoldConflict { hold: self.id });
+            }
+            return Ok(Outcome::Held(view(self.id, hold)));
+        }
+        let (namespace, path) = (self.namespace.as_str(), self.path.as_str());
+        if context.partition.budget(namespace, path).is_none() {
+            return Err(Refusal::BudgetNotFound { path: self.path.clone() });
+        }
+        book::roll(context, namespace, path)?;
+        let now = context.now();
+        if let Some(shortfall) = room::too_large(context.partition, namespace, path, &self.amounts, now) {
+            return Err(Refusal::HoldTooLarge(Box::new(shortfall)));
+        }
+        // Executions that wait are not overtaken.
+        queue::grant_waiting(context, namespace, path);
+        if let Some(shortfall) = room::shortfall(context.partition, namespace, path, &self.amounts, now) {
+            return Err(Refusal::BudgetExhausted(Box::new(shortfall)));
+        }
+        let hold = Hold {
+            namespace: self.namespace.clone(),
+            path: self.path.clone(),
+            held: self.amounts.clone(),
+            charged: Amounts::default(),
+            kind: None,
+            until: Some(now.saturating_add(self.ttl_ms)),
+            in_doubt: None,
+            extends: None,
+            granted: self.amounts.clone(),
+            cap: None,
+        };
+        let held = view(self.id, &hold);
+        context.put_record(key::hold(&at), Some(Record::Hold(Box::new(hold))));
+        Ok(Outcome::Held(held))
+    }
+}
+
+/// What a hold that began with `amounts` was given in all.
+fn granted(hold: &Hold, amounts: &Amounts) -> Amounts {
+    let mut sum = amounts.clone();
+    for extend in hold.extends.iter().flatten().filter(|extend| extend.granted) {
+        // Each was added with a check.
+        _ = sum.add(&extend.amounts);
+    }
+    sum
+}
+
+fn view(id: HoldId, hold: &Hold) -> HoldView {
+    HoldView { id, held: hold.held.clone(), until: hold.until, in_doubt: hold.in_doubt() }
+}
+
+impl ExtendHold {
+    pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        let gone = || match self.hold {
+            HoldKey::Free(hold) => Refusal::HoldNotFound { hold },
+            HoldKey::Permit(_) => Refusal::LeaseLost,
+        };
+        let mut hold =
+            context.partition.hold(&self.hold).filter(|hold| !hold.in_doubt()).cloned().ok_or_else(gone)?;
+        if let Some(answered) = hold.extends.iter().flatten().find(|extend| extend.id == self.id) {
+            if answered.amounts != self.amounts {
+                return Err(Refusal::ChargeConflict { charge: self.id.clone() });
+            }
+            return Ok(Outcome::Extended(ExtendAnswer { granted: answered.granted, shortfall: None }));
+        }
+        book::roll(context, &hold.namespace, &hold.path)?;
+        let now = context.now();
+        let mut granted = hold.granted.clone();
+        let overflow = |overflow: crate::model::AmountOverflow| Refusal::AmountOverflow {
+            dimension: overflow.dimension,
+        };
+        granted.add(&self.amounts).map_err(overflow)?;
+        // What is capped is what is spent: what was charged beyond the hold counts too.
+        let mut bound = hold.charged.clone();
+        bound.add(&hold.held).map_err(overflow)?;
+        bound.add(&self.amounts).map_err(overflow)?;
+        let capped = hold.cap.iter().flatten().any(|(dimension, cap)| bound.get(dimension) > *cap);
+        let shortfall = room::shortfall(context.partition, &hold.namespace, &hold.path, &self.amounts, now);
+        let given = !capped && shortfall.is_none();
+        if given {
+            hold.held.add(&self.amounts).map_err(overflow)?;
+            hold.granted = granted;
+        }
+        let extends = hold.extends.get_or_insert_default();
+        if extends.len() >= EXTENDS_MAX {
+            extends.remove(0);
+        }
+        extends.push(Extended { id: self.id.clone(), amounts: self.amounts.clone(), granted: given });
+        let (namespace, at) = (hold.namespace.clone(), key::hold(&self.hold));
+        context.put_record(at, Some(Record::Hold(Box::new(hold))));
+        if let (HoldKey::Permit(key), Some(shortfall), false) = (self.hold, &shortfall, capped)
+            && let Some(budget) = context.partition.budget(&namespace, &shortfall.path)
+            && budget.on_hard() != OnHard::Block
+        {
+            let (on_hard, grace_ms) = (budget.on_hard(), budget.stop_grace_ms());
+            let (missing, shortfall) = (self.amounts.clone(), shortfall.clone());
+            tell(
+                context,
+                key.execution.partition(),
+                Message::Short { key, missing, shortfall, on_hard, grace_ms },
+            );
+        }
+        Ok(Outcome::Extended(ExtendAnswer { granted: given, shortfall: shortfall.filter(|_| !capped) }))
+    }
+}
+
+impl SettleHold {
+    pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        let mut last = Booked::default();
+        for (id, spent) in &self.charges {
+            let charge = ChargeHold { hold: self.hold, id: id.clone(), spent: spent.clone() };
+            // The hold may end with its last unit while it is in doubt: what follows is a charge on the path.
+            if let Outcome::Booked(booked) = charge.run(context)? {
+                last = booked;
+            }
+        }
+        end(context, self.hold);
+        Ok(Outcome::Booked(last))
+    }
+}
+
+impl ReleaseHold {
+    pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        end(context, self.hold);
+        Ok(Outcome::Done)
+    }
+}
+
+fn end(context: &mut Context<'_>, hold: HoldId) {
+    let at = HoldKey::Free(hold);
+    if let Some(hold) = context.partition.hold(&at).cloned() {
+        queue::release(context, at, &hold);
+    }
+}

@@ -1,0 +1,63 @@
+//! Budgets, where they live: what may be held, what was spent, who waits. See `docs/PERMITS.md`.
+//!
+//! | file | what |
+//! |---|---|
+//! | `set.rs` | a budget is set, raised, topped up, deleted |
+//! | `room.rs` | what is free |
+//! | `book.rs` | an entry of the ledger, and the counters with it |
+//! | `charge.rs` | what was spent, by path and under a hold |
+//! | `hold.rs` | holds without a lease, and extends of any |
+//! | `queue.rs` | executions ask, wait and are granted |
+//! | `elapse.rs` | what the clock has to do |
+//! | `read.rs` | budgets as they stand |
+//! | `reconcile.rs` | counters against the ledger |
+
+mod book;
+mod charge;
+mod elapse;
+mod hold;
+mod queue;
+mod read;
+mod reconcile;
+mod room;
+mod set;
+
+pub(super) use charge::deliver as charge_delivered;
+pub use charge::{BookCharge, Booked, ChargeBudget, ChargeHold, Refund};
+pub use elapse::Elapse;
+pub use hold::{ExtendAnswer, ExtendHold, HoldBudget, HoldView, ReleaseHold, SettleHold};
+pub(super) use queue::{asked, compared, ended, reordered, restated};
+pub use read::{BudgetView, CheckUses, ListBudgets, Place, ShowBudget, ShowPlace, WindowView};
+pub use reconcile::{Drift, Reconcile, Recount, Unverified, Verify};
+pub use set::{BudgetChange, DeleteBudget, SetBudget};
+
+use super::context::Context;
+use crate::ids::PartitionId;
+use crate::model::{Budget, Counters, Record};
+use crate::{key, partition};
+
+/// Where a path's tree lives: the partition of its namespace and first segment.
+pub fn home(namespace: &str, path: &str) -> PartitionId {
+    partition::home(namespace, path)
+}
+
+/// Where a tree's ledger stands.
+fn ledger_seq(context: &Context<'_>, namespace: &str, path: &str) -> u64 {
+    let at = key::tree(namespace, crate::model::tree(path));
+    match context.partition.other(&at) {
+        Some(Record::Tree(tree)) => tree.seq,
+        _ => 0,
+    }
+}
+
+/// What a budget has used, to be changed.
+fn counters(context: &Context<'_>, namespace: &str, path: &str, budget: &Budget) -> Counters {
+    match context.partition.counters(namespace, path) {
+        Some(counters) => counters.clone(),
+        None => Counters::new(&budget.windows, ledger_seq(context, namespace, path)),
+    }
+}
+
+fn put_counters(context: &mut Context<'_>, namespace: &str, path: &str, counters: Counters) {
+    context.put_record(key::counters(namespace, path), Some(Record::Counters(Box::new(counters))));
+}

@@ -1,0 +1,326 @@
+//! Executions ask, wait in order, and are granted. Nobody overtakes at a level that is short.
+
+use std::collections::BTreeSet;
+
+use super::super::Refusal;
+use super::super::context::Context;
+use super::super::permit::tell;
+use super::{book, room};
+use crate::Millis;
+use crate::event::EventKind;
+use crate::ids::PartitionId;
+use crate::key;
+use crate::model::{
+    Amounts, Ask, Denial, ESTIMATE_SHARE, Estimate, HeldPermit, Hold, HoldKey, Message, PermitKey, Record,
+    Shortfall, is_under, tree,
+};
+
+/// Grants of one command: more follow with the next.
+const GRANTS_MAX: usize = 500;
+
+fn answer(context: &mut Context<'_>, key: PermitKey, message: Message) {
+    tell(context, key.execution.partition(), message);
+}
+
+/// An execution asks.
+pub(in super::super) fn asked(context: &mut Context<'_>, key: PermitKey, ask: &Ask) -> Result<(), Refusal> {
+    if context.partition.hold(&HoldKey::Permit(key)).is_some() {
+        answer(context, key, Message::Granted(key));
+        return Ok(());
+    }
+    if context.partition.budget(&ask.namespace, &ask.path).is_none() {
+        answer(context, key, Message::Refused { key, denial: Denial::NotFound });
+        return Ok(());
+    }
+    book::roll(context, &ask.namespace, &ask.path)?;
+    let now = context.now();
+    let amounts = wanted(context, ask);
+    if let Some(shortfall) = room::too_large(context.partition, &ask.namespace, &ask.path, &amounts, now) {
+        drop_waiter(context, key);
+        answer(context, key, Message::Refused { key, denial: Denial::TooLarge(shortfall) });
+        return Ok(());
+    }
+    // Nobody who waits is overtaken: it stands in line for a moment, and the line is looked through.
+    let waited = context.partition.waiting(&ask.namespace, tree(&ask.path)) > 0;
+    let short = room::shortfall(context.partition, &ask.namespace, &ask.path, &amounts, now);
+    if !waited && short.is_none() {
+        grant(context, key, ask, amounts);
+        return Ok(());
+    }
+    let first =
+        short.as_ref().is_some_and(|short| context.partition.waiting(&ask.namespace, &short.path) == 0);
+    context.put_record(key::waiter(&key), Some(Record::Waiter(Box::new(ask.clone()))));
+    if short.is_none() {
+        grant_waiting(context, &ask.namespace, &ask.path);
+        if context.partition.hold(&HoldKey::Permit(key)).is_some() {
+            return Ok(());
+        }
+    }
+    let shortfall = short.or_else(|| ahead(context, ask, &amounts)).unwrap_or_else(|| behind(ask));
+    if !ask.queue {
+        drop_waiter(context, key);
+        answer(context, key, Message::Refused { key, denial: Denial::NotNow(shortfall) });
+        return Ok(());
+    }
+    if first {
+        context.event_of_budget(&ask.namespace, &shortfall.path, EventKind::BudgetExhausted);
+    }
+    answer(context, key, Message::Queued { key, shortfall });
+    Ok(())
+}
+
+/// What it would take if those before it had theirs.
+fn ahead(context: &Context<'_>, ask: &Ask, amounts: &Amounts) -> Option<Shortfall> {
+    let before =
+        context.partition.queue(&ask.namespace, &ask.path).take_while(|(order, _)| *order <= ask.order);
+    let mut sum = amounts.clone();
+    for (_, key) in before {
+        let Some(other) = context.partition.waiter(&key) else { continue };
+        // More than fits is short anyway.
+        if sum.add(&wanted(context, other)).is_err() {
+            break;
+        }
+    }
+    room::shortfall(context.partition, &ask.namespace, &ask.path, &sum, context.now())
+}
+
+/// It waits only because others do.
+fn behind(ask: &Ask) -> Shortfall {
+    Shortfall {
+        path: ask.path.clone(),
+        window: String::new(),
+        dimension: String::new(),
+        limit: 0,
+        used: 0,
+        held: 0,
+        missing: 0,
+        resets_at: None,
+    }
+}
+
+/// What an ask is to hold: what it says, or an estimate of what its kind costs, never more than its caps leave.
+pub(super) fn wanted(context: &Context<'_>, ask: &Ask) -> Amounts {
+    let amounts = match &ask.hold {
+        Some(hold) => hold.clone(),
+        None => estimate(context, ask),
+    };
+    let amounts = match &ask.missing {
+        Some(missing) => amounts.or_more(missing),
+        None => amounts,
+    };
+    let Some(cap) = &ask.cap else { return amounts };
+    let capped = amounts.iter().map(|(dimension, amount)| {
+        let cap = cap.iter().find(|(name, _)| name == dimension).map(|(_, cap)| *cap);
+        (dimension, cap.map_or(amount, |cap| amount.min(cap)))
+    });
+    Amounts::of(capped)
+}
+
+fn estimate(context: &Context<'_>, ask: &Ask) -> Amounts {
+    let partition = &context.partition;
+    let at = key::estimate(&ask.namespace, &ask.path, &ask.kind);
+    let learned = match partition.other(&at) {
+        Some(Record::Estimate(estimate)) => estimate.p95(),
+        _ => None,
+    };
+    let Some(learned) = learned else {
+        let budget = partition.budget(&ask.namespace, &ask.path);
+        return budget.and_then(|budget| budget.default_hold.clone()).unwrap_or_default();
+    };
+    let now = context.now();
+    let capped = learned.iter().map(|(dimension, amount)| {
+        let tightest = room::tightest(partition, &ask.namespace, &ask.path, dimension, now);
+        (dimension, tightest.map_or(amount, |limit| amount.min(limit / ESTIMATE_SHARE)))
+    });
+    Amounts::of(capped)
+}
+
+fn grant(context: &mut Context<'_>, key: PermitKey, ask: &Ask, amounts: Amounts) {
+    put_hold(context, key, ask, amounts);
+    answer(context, key, Message::Granted(key));
+}
+
+fn put_hold(context: &mut Context<'_>, key: PermitKey, ask: &Ask, amounts: Amounts) {
+    let hold = Hold {
+        namespace: ask.namespace.clone(),
+        path: ask.path.clone(),
+        held: amounts.clone(),
+        charged: Amounts::default(),
+        kind: Some(ask.kind.clone()),
+        until: None,
+        in_doubt: None,
+        extends: None,
+        granted: amounts,
+        cap: ask.cap.clone(),
+    };
+    context.put_record(key::hold(&HoldKey::Permit(key)), Some(Record::Hold(Box::new(hold))));
+}
+
+fn drop_waiter(context: &mut Context<'_>, key: PermitKey) {
+    let at = key::waiter(&key);
+    if context.partition.other(&at).is_some() {
+        context.put_record(at, None);
+    }
+}
+
+/// Something may have become free under a tree: grants what fits, best first. At a level that is short for its best nobody
+/// else is served, so that small wants do not keep a large one waiting for ever.
+pub(super) fn grant_waiting(context: &mut Context<'_>, namespace: &str, path: &str) {
+    if context.partition.waiting(namespace, tree(path)) == 0 {
+        return;
+    }
+    let now = context.now();
+    let mut heads: BTreeSet<(Millis, PermitKey, String)> = BTreeSet::new();
+    for path in context.partition.waiting_paths(namespace, path) {
+        let first = context.partition.queue(namespace, path).next();
+        heads.extend(first.map(|(order, key)| (order, key, path.to_owned())));
+    }
+    let mut short: Vec<String> = Vec::new();
+    let mut granted = 0;
+    while granted < GRANTS_MAX
+        && let Some((order, key, path)) = heads.pop_first()
+    {
+        if short.iter().any(|level| is_under(&path, level)) {
+            continue;
+        }
+        let Some(ask) = context.partition.waiter(&key).cloned() else { continue };
+        let amounts = wanted(context, &ask);
+        let next = |context: &Context<'_>| {
+            let after = context.partition.queue(namespace, &path).find(|place| *place > (order, key));
+            after.map(|(order, key)| (order, key, path.clone()))
+        };
+        if let Some(shortfall) = room::too_large(context.partition, namespace, &path, &amounts, now) {
+            drop_waiter(context, key);
+            answer(context, key, Message::Refused { key, denial: Denial::TooLarge(shortfall) });
+            heads.extend(next(context));
+            continue;
+        }
+        match room::shortfall(context.partition, namespace, &path, &amounts, now) {
+            Some(shortfall) => short.push(shortfall.path),
+            None => {
+                drop_waiter(context, key);
+                grant(context, key, &ask, amounts);
+                granted += 1;
+                heads.extend(next(context));
+            }
+        }
+    }
+}
+
+/// A waiter's place is another.
+pub(in super::super) fn reordered(context: &mut Context<'_>, key: PermitKey, order: Millis) {
+    if let Some(mut ask) = context.partition.waiter(&key).cloned() {
+        ask.order = order;
+        let (namespace, path) = (ask.namespace.clone(), ask.path.clone());
+        context.put_record(key::waiter(&key), Some(Record::Waiter(Box::new(ask))));
+        grant_waiting(context, &namespace, &path);
+    }
+}
+
+/// A permit is wanted no longer.
+pub(in super::super) fn ended(context: &mut Context<'_>, key: PermitKey, settled: bool) {
+    if let Some(ask) = context.partition.waiter(&key).cloned() {
+        drop_waiter(context, key);
+        grant_waiting(context, &ask.namespace, &ask.path);
+    }
+    let at = HoldKey::Permit(key);
+    let Some(hold) = context.partition.hold(&at).cloned() else { return };
+    if settled {
+        release(context, at, &hold);
+    } else {
+        doubt(context, at, hold);
+    }
+}
+
+/// Ends a hold by its owner's word: what is left of it is free.
+pub(super) fn release(context: &mut Context<'_>, at: HoldKey, hold: &Hold) {
+    if let (Some(kind), HoldKey::Permit(_)) = (&hold.kind, at)
+        && !hold.charged.is_zero()
+    {
+        let key = key::estimate(&hold.namespace, &hold.path, kind);
+        let mut estimate = match context.partition.other(&key) {
+            Some(Record::Estimate(estimate)) => Estimate::clone(estimate),
+            _ => Estimate::default(),
+        };
+        estimate.record(&hold.charged);
+        context.put_record(key, Some(Record::Estimate(Box::new(estimate))));
+    }
+    context.put_record(key::hold(&at), None);
+    grant_waiting(context, &hold.namespace, &hold.path);
+}
+
+/// The owner ended without a word: what is left waits for a late one.
+pub(super) fn doubt(context: &mut Context<'_>, at: HoldKey, mut hold: Hold) {
+    if hold.held.is_zero() {
+        context.put_record(key::hold(&at), None);
+        return;
+    }
+    if hold.in_doubt() {
+        return;
+    }
+    let budget = context.partition.budget(&hold.namespace, &hold.path);
+    let wait = budget.map_or(crate::model::IN_DOUBT_MS, |budget| budget.in_doubt_ms());
+    hold.in_doubt = Some(true);
+    hold.until = Some(context.now().saturating_add(wait));
+    context.put_record(key::hold(&at), Some(Record::Hold(Box::new(hold))));
+}
+
+/// A partition says all that it holds and waits for here: what it does not name ends, what it holds stands.
+pub(in super::super) fn compared(
+    context: &mut Context<'_>,
+    from: PartitionId,
+    held: &[HeldPermit],
+    pending: &[PermitKey],
+) {
+    let named: BTreeSet<PermitKey> =
+        held.iter().map(|permit| permit.key).chain(pending.iter().copied()).collect();
+    let waiters: Vec<PermitKey> = context
+        .partition
+        .waiters()
+        .map(|(key, _)| key)
+        .filter(|key| key.execution.partition() == from)
+        .collect();
+    let holds: Vec<PermitKey> = context
+        .partition
+        .permits()
+        .filter(|(key, hold)| key.execution.partition() == from && !hold.in_doubt())
+        .map(|(key, _)| key)
+        .collect();
+    for key in waiters.into_iter().chain(holds).filter(|key| !named.contains(key)) {
+        ended(context, key, true);
+    }
+    for HeldPermit { key, ask } in held {
+        if context.partition.hold(&HoldKey::Permit(*key)).is_none() {
+            drop_waiter(context, *key);
+            let amounts = wanted(context, ask);
+            // Above the limit if need be: the attempt is there.
+            put_hold(context, *key, ask, amounts);
+        }
+    }
+}
+
+/// Says again all that stands here for a partition's executions.
+pub(in super::super) fn restated(context: &mut Context<'_>, to: PartitionId) {
+    let holds: Vec<PermitKey> = context
+        .partition
+        .permits()
+        .filter(|(key, hold)| key.execution.partition() == to && !hold.in_doubt())
+        .map(|(key, _)| key)
+        .collect();
+    let waiters: Vec<(PermitKey, Ask)> = context
+        .partition
+        .waiters()
+        .filter(|(key, _)| key.execution.partition() == to)
+        .map(|(key, ask)| (key, ask.clone()))
+        .collect();
+    for key in holds {
+        answer(context, key, Message::Granted(key));
+    }
+    for (key, ask) in waiters {
+        let amounts = wanted(context, &ask);
+        let now = context.now();
+        let shortfall = room::shortfall(context.partition, &ask.namespace, &ask.path, &amounts, now);
+        let shortfall = shortfall.unwrap_or_else(|| behind(&ask));
+        answer(context, key, Message::Queued { key, shortfall });
+    }
+}

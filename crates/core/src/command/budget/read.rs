@@ -1,0 +1,195 @@
+//! Budgets as they stand, and whether work may name them.
+
+use super::super::context::Context;
+use super::super::{Outcome, Refusal};
+use super::room;
+use crate::Millis;
+use crate::model::{Amounts, Budget, Counted, Counters, PermitKey, Shortfall, TopUp, is_under};
+use crate::partition::Partition;
+
+/// A budget as it stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BudgetView {
+    /// The path.
+    pub path: String,
+    /// What was set.
+    pub budget: Budget,
+    /// Its windows, in order.
+    pub windows: Vec<WindowView>,
+    /// Held at it and below.
+    pub held: Amounts,
+    /// Holds at it and below.
+    pub holds: usize,
+    /// Executions that wait at it and below.
+    pub waiting: usize,
+    /// Somebody waits because of it or a level above.
+    pub exhausted: bool,
+    /// What is used and held exceeds a hard limit.
+    pub overcommitted: bool,
+    /// What is used exceeds a hard limit.
+    pub breached: bool,
+    /// Breaches so far.
+    pub breaches: u64,
+}
+
+/// A window of a budget as it stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WindowView {
+    /// Its name.
+    pub name: String,
+    /// When the present period began: of a rolling window, its oldest bucket that counts.
+    pub start: Millis,
+    /// When it ends; none of a total.
+    pub end: Option<Millis>,
+    /// What is used.
+    pub used: Amounts,
+    /// Of that, what top-ups paid for.
+    pub topped: Amounts,
+    /// Top-ups that are valid, with what is left of them.
+    pub top_ups: Vec<TopUp>,
+}
+
+/// Read one budget.
+#[derive(Clone, Debug)]
+pub struct ShowBudget {
+    /// The namespace.
+    pub namespace: String,
+    /// The path.
+    pub path: String,
+}
+
+/// Read the budgets of a namespace that live here, by path.
+#[derive(Clone, Debug)]
+pub struct ListBudgets {
+    /// The namespace.
+    pub namespace: String,
+    /// Only this one and those below it.
+    pub under: Option<String>,
+    /// Only those behind this one.
+    pub after: Option<String>,
+    /// So many at most.
+    pub limit: usize,
+}
+
+/// Ask whether work that names budgets of a tree can ever start.
+#[derive(Clone, Debug)]
+pub struct CheckUses {
+    /// The namespace.
+    pub namespace: String,
+    /// Paths, with what is to be held.
+    pub uses: Vec<(String, Option<Amounts>)>,
+}
+
+/// Ask where an execution stands in a queue.
+#[derive(Clone, Debug)]
+pub struct ShowPlace {
+    /// Which permit.
+    pub key: PermitKey,
+}
+
+/// A place in a queue.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// How many of the tree are before it.
+    pub ahead: usize,
+    /// What is missing for it alone; none if it waits only for those before it.
+    pub shortfall: Option<Shortfall>,
+}
+
+impl ShowBudget {
+    pub(in super::super) fn run(&self, context: &Context<'_>) -> Result<Outcome, Refusal> {
+        let view = view(context.partition, &self.namespace, &self.path, context.now());
+        let view = view.ok_or_else(|| Refusal::BudgetNotFound { path: self.path.clone() })?;
+        Ok(Outcome::Budget(Box::new(view)))
+    }
+}
+
+impl ListBudgets {
+    pub(in super::super) fn run(&self, context: &Context<'_>) -> Result<Outcome, Refusal> {
+        let behind = |path: &str| self.after.as_deref().is_none_or(|after| path > after);
+        let is_meant = |path: &str| self.under.as_deref().is_none_or(|under| is_under(path, under));
+        let paths = context.partition.budgets(&self.namespace).filter(|path| behind(path) && is_meant(path));
+        let views = paths.filter_map(|path| view(context.partition, &self.namespace, path, context.now()));
+        Ok(Outcome::Budgets(views.take(self.limit).collect()))
+    }
+}
+
+impl CheckUses {
+    pub(in super::super) fn run(&self, context: &Context<'_>) -> Result<Outcome, Refusal> {
+        for (path, hold) in &self.uses {
+            if context.partition.budget(&self.namespace, path).is_none() {
+                return Err(Refusal::BudgetNotFound { path: path.clone() });
+            }
+            let now = context.now();
+            if let Some(hold) = hold
+                && let Some(shortfall) = room::too_large(context.partition, &self.namespace, path, hold, now)
+            {
+                return Err(Refusal::HoldTooLarge(Box::new(shortfall)));
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+impl ShowPlace {
+    pub(in super::super) fn run(&self, context: &Context<'_>) -> Result<Outcome, Refusal> {
+        let Some(ask) = context.partition.waiter(&self.key) else { return Ok(Outcome::Done) };
+        let partition = &context.partition;
+        let paths: Vec<&str> = partition.waiting_paths(&ask.namespace, &ask.path).collect();
+        let before = |path: &&str| {
+            let queue = partition.queue(&ask.namespace, path);
+            queue.take_while(|place| *place < (ask.order, self.key)).count()
+        };
+        let ahead = paths.iter().map(before).sum();
+        let amounts = super::queue::wanted(context, ask);
+        let shortfall = room::shortfall(partition, &ask.namespace, &ask.path, &amounts, context.now());
+        Ok(Outcome::Place(Place { ahead, shortfall }))
+    }
+}
+
+/// A budget as it stands; none if there is none.
+pub(super) fn view(partition: &Partition, namespace: &str, path: &str, now: Millis) -> Option<BudgetView> {
+    let budget = partition.budget(namespace, path)?.clone();
+    let counters = partition.counters(namespace, path).cloned().unwrap_or_default();
+    let windows = budget.windows.iter().map(|window| {
+        let present = Counted::at(&window.kind, now);
+        let counter = counters.window(&window.name);
+        let counting = counter.into_iter().flat_map(|c| c.periods.iter().filter(|period| period.end > now));
+        let mut topped = Amounts::default();
+        for period in counting.clone() {
+            // Never more than what is used, which is bounded.
+            _ = topped.add(&period.topped);
+        }
+        let valid = |top_up: &&TopUp| top_up.expires_at.is_none_or(|at| at > now) && !top_up.left.is_zero();
+        WindowView {
+            name: window.name.clone(),
+            start: counting.map(|period| period.start).min().unwrap_or(present.start),
+            end: Some(present.next).filter(|end| *end < Millis::MAX),
+            used: counter.map(|counter| counter.all_used(now)).unwrap_or_default(),
+            topped,
+            top_ups: counter
+                .into_iter()
+                .flat_map(|c| c.top_ups.iter().flatten().filter(valid))
+                .cloned()
+                .collect(),
+        }
+    });
+    Some(BudgetView {
+        path: path.to_owned(),
+        windows: windows.collect(),
+        held: partition.all_held(namespace, path),
+        holds: partition.holds_under(namespace, path).count(),
+        waiting: partition.waiting(namespace, path),
+        exhausted: partition.waiting(namespace, path) > 0,
+        overcommitted: room::is_overcommitted(partition, namespace, path, &budget, &counters, now),
+        breached: room::breach(&budget, &counters, now).is_some(),
+        breaches: counters.breaches,
+        budget,
+    })
+}
+
+/// Whether counters and their budget fit together: as many windows, of the same names.
+pub(super) fn fit(budget: &Budget, counters: &Counters) -> bool {
+    let names = counters.windows.iter().map(|window| window.name.as_str());
+    budget.windows.iter().map(|window| window.name.as_str()).eq(names)
+}

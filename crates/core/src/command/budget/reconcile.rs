@@ -1,0 +1,334 @@
+//! Counters against the ledger. The ledger is the truth: a drift is corrected, and the correction is an entry of its own.
+//!
+//! [`Unverified`] takes counters and the ledger's position together; whoever asked reads the ledger up to there and gives the
+//! entries to [`Recount`]; [`Verify`] applies the difference to what the counters are by then.
+
+use std::collections::BTreeMap;
+
+use super::super::context::Context;
+use super::super::{Outcome, Refusal};
+use super::{book, elapse, ledger_seq, put_counters, queue, read};
+use crate::Millis;
+use crate::event::EventKind;
+use crate::key;
+use crate::model::{
+    Amounts, Budget, Counted, Counters, Entry, EntryKind, PermitKey, Verified, WindowCounter, is_under,
+    levels, tree,
+};
+
+/// A budget's sums are counted from the beginning this often.
+const FULL_EVERY_MS: Millis = 24 * 3_600 * 1_000;
+
+/// Permits asked after in one message.
+const CHECKED_MAX: usize = 1_000;
+
+/// Read the counters of a tree that may differ from its ledger.
+#[derive(Clone, Debug)]
+pub struct Unverified {
+    /// The namespace.
+    pub namespace: String,
+    /// The tree.
+    pub tree: String,
+    /// Only this budget.
+    pub only: Option<String>,
+    /// Count from the beginning.
+    pub full: bool,
+}
+
+/// A tree's counters, with the place in its ledger at which they were read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recount {
+    /// Entries behind this one are needed.
+    pub from: u64,
+    /// Up to this one.
+    pub upto: u64,
+    namespace: String,
+    now: Millis,
+    full: bool,
+    budgets: BTreeMap<String, Recounted>,
+}
+
+/// One budget's sums: as they were read, and as the ledger has them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Recounted {
+    budget: Budget,
+    read: Vec<WindowCounter>,
+    verified: u64,
+    expected: Vec<Vec<Counted>>,
+}
+
+/// A sum that was not the ledger's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Drift {
+    /// The budget.
+    pub path: String,
+    /// Its window.
+    pub window: String,
+    /// When the period began.
+    pub period: Millis,
+    /// What the counter said.
+    pub counted: Amounts,
+    /// What the ledger says.
+    pub ledger: Amounts,
+}
+
+/// Take note of what a recount found, and correct it.
+#[derive(Clone, Debug)]
+pub struct Verify {
+    /// The recount, with all its entries.
+    pub recount: Recount,
+    /// Only say what differs.
+    pub dry_run: bool,
+}
+
+/// Ask the executions' partitions which permits of a tree they still want.
+#[derive(Clone, Debug)]
+pub struct Reconcile {
+    /// The namespace.
+    pub namespace: String,
+    /// The tree.
+    pub tree: String,
+}
+
+impl Unverified {
+    pub(in super::super) fn run(&self, context: &Context<'_>) -> Result<Outcome, Refusal> {
+        let (namespace, now) = (self.namespace.as_str(), context.now());
+        let upto = ledger_seq(context, namespace, &self.tree);
+        let mut recount = Recount {
+            from: upto,
+            upto,
+            namespace: namespace.to_owned(),
+            now,
+            full: self.full,
+            budgets: BTreeMap::new(),
+        };
+        let is_meant =
+            |path: &str| is_under(path, &self.tree) && self.only.as_deref().is_none_or(|only| only == path);
+        for path in context.partition.budgets(namespace).filter(|path| is_meant(path)) {
+            let Some(budget) = context.partition.budget(namespace, path) else { continue };
+            let Some(counters) = context.partition.counters(namespace, path) else { continue };
+            let base = counters.verified.as_ref().filter(|verified| {
+                !self.full
+                    && verified.full_at.saturating_add(FULL_EVERY_MS) > now
+                    && read::fit(budget, counters)
+            });
+            let unchanged =
+                base.is_some_and(|base| base.seq == upto && same(&base.windows, &counters.windows));
+            if unchanged {
+                continue;
+            }
+            let verified = base.map_or(0, |base| base.seq);
+            let since = counters.windows.iter().map(|window| window.since).min().unwrap_or(0);
+            recount.from = recount.from.min(if base.is_some() { verified } else { since });
+            let windows = counters.windows.iter();
+            let expected = windows.map(|window| match base {
+                Some(base) => {
+                    base.windows.iter().find(|(name, _)| *name == window.name).map(|(_, p)| p.clone())
+                }
+                None => None,
+            });
+            let expected = expected.map(Option::unwrap_or_default).collect();
+            let recounted =
+                Recounted { budget: budget.clone(), read: counters.windows.clone(), verified, expected };
+            recount.budgets.insert(path.to_owned(), recounted);
+        }
+        Ok(Outcome::Unverified(Box::new(recount)))
+    }
+}
+
+fn same(verified: &[(String, Vec<Counted>)], windows: &[WindowCounter]) -> bool {
+    let used = |periods: &[Counted]| -> Vec<(Millis, Amounts)> {
+        periods.iter().map(|period| (period.start, period.used.clone())).collect()
+    };
+    verified.len() == windows.len()
+        && verified.iter().zip(windows).all(|((_, verified), window)| used(verified) == used(&window.periods))
+}
+
+impl Recount {
+    /// Whether there is nothing to count.
+    pub fn is_empty(&self) -> bool {
+        self.budgets.is_empty()
+    }
+
+    /// Budgets that are counted.
+    pub fn len(&self) -> usize {
+        self.budgets.len()
+    }
+
+    /// Counts an entry of the ledger; in order.
+    pub fn add(&mut self, seq: u64, entry: &Entry) {
+        if seq > self.upto {
+            return;
+        }
+        let at = entry.counts_at();
+        for level in levels(&entry.path) {
+            let Some(recounted) = self.budgets.get_mut(level).filter(|recounted| seq > recounted.verified)
+            else {
+                continue;
+            };
+            let windows = recounted.budget.windows.iter().zip(&recounted.read).zip(&mut recounted.expected);
+            for ((window, counter), periods) in windows.filter(|((_, counter), _)| seq > counter.since) {
+                let place = periods.iter().position(|period| period.start <= at && at < period.next);
+                match entry.kind {
+                    EntryKind::Charge | EntryKind::Adjustment => {
+                        let place = place.unwrap_or_else(|| {
+                            let place = periods.partition_point(|period| period.start <= at);
+                            // A period is what the counter has of it, where it has: zones may have other rules by now.
+                            let known = counter.periods.iter().find(|p| p.start <= at && at < p.next);
+                            let empty = Counted {
+                                used: Amounts::default(),
+                                topped: Amounts::default(),
+                                ..known.cloned().unwrap_or_else(|| Counted::at(&window.kind, at))
+                            };
+                            periods.insert(place, empty);
+                            place
+                        });
+                        if let Some(period) = periods.get_mut(place) {
+                            // The counters were checked when it was booked.
+                            _ = period.used.add(&entry.amounts);
+                        }
+                    }
+                    EntryKind::Refund => {
+                        if let Some(period) = place.and_then(|place| periods.get_mut(place)) {
+                            period.used.take(&entry.amounts);
+                        }
+                    }
+                    EntryKind::TopUp | EntryKind::CarryOver | EntryKind::Repair | EntryKind::Quarantined => {}
+                }
+            }
+        }
+    }
+
+    /// What differs, of periods that still count.
+    fn drifts(&self) -> Vec<Drift> {
+        let mut drifts = Vec::new();
+        for (path, recounted) in &self.budgets {
+            for (counter, expected) in recounted.read.iter().zip(&recounted.expected) {
+                let starts = counter.periods.iter().chain(expected).filter(|period| period.end > self.now);
+                let mut starts: Vec<Millis> = starts.map(|period| period.start).collect();
+                starts.sort_unstable();
+                starts.dedup();
+                for start in starts {
+                    let used = |periods: &[Counted]| {
+                        let period = periods.iter().find(|period| period.start == start);
+                        period.map(|period| period.used.clone()).unwrap_or_default()
+                    };
+                    let (counted, ledger) = (used(&counter.periods), used(expected));
+                    if counted != ledger {
+                        let window = counter.name.clone();
+                        drifts.push(Drift { path: path.clone(), window, period: start, counted, ledger });
+                    }
+                }
+            }
+        }
+        drifts
+    }
+}
+
+impl Verify {
+    pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        let recount = &self.recount;
+        let drifts = recount.drifts();
+        if self.dry_run {
+            return Ok(Outcome::Reconciled(drifts));
+        }
+        let now = context.now();
+        for (path, recounted) in &recount.budgets {
+            let namespace = recount.namespace.as_str();
+            let Some(budget) = context.partition.budget(namespace, path).cloned() else { continue };
+            // Set anew since: the next pass looks at it.
+            if budget.generation != recounted.budget.generation {
+                continue;
+            }
+            let Some(mut counters) = context.partition.counters(namespace, path).cloned() else { continue };
+            let mut repairs = Vec::new();
+            for drift in drifts.iter().filter(|drift| drift.path == *path) {
+                repairs.extend(correct(&mut counters, &budget, drift, now));
+            }
+            let full_at = if recount.full || recounted.verified == 0 {
+                now
+            } else {
+                counters.verified.as_ref().map_or(now, |verified| verified.full_at)
+            };
+            let windows = recounted.read.iter().zip(&recounted.expected).map(|(counter, expected)| {
+                let counting = expected.iter().filter(|period| period.end > now).cloned();
+                (counter.name.clone(), counting.collect())
+            });
+            counters.verified =
+                Some(Verified { seq: recount.upto, at: now, windows: windows.collect(), full_at });
+            book::latch(context, namespace, path, &budget, &mut counters);
+            put_counters(context, namespace, path, counters);
+            let repaired = !repairs.is_empty();
+            for entry in repairs {
+                book::append(context, namespace, &entry);
+            }
+            if repaired {
+                context.event_of_budget(namespace, path, EventKind::BudgetRepaired);
+                queue::grant_waiting(context, namespace, path);
+            }
+        }
+        Ok(Outcome::Reconciled(drifts))
+    }
+}
+
+/// Applies a drift to a counter as it is by now, and says so in an entry.
+fn correct(counters: &mut Counters, budget: &Budget, drift: &Drift, now: Millis) -> Option<Entry> {
+    let window = budget.windows.iter().find(|window| window.name == drift.window)?;
+    let counter = counters.windows.iter_mut().find(|counter| counter.name == drift.window)?;
+    let (more, less) = (drift.ledger.less(&drift.counted), drift.counted.less(&drift.ledger));
+    let place = counter.periods.iter().position(|period| period.start == drift.period);
+    let period = match place {
+        Some(place) => counter.periods.get_mut(place)?,
+        None => {
+            let period = Counted::at(&window.kind, drift.period);
+            let place = counter.periods.partition_point(|other| other.start <= period.start);
+            counter.periods.insert(place, period);
+            counter.periods.get_mut(place)?
+        }
+    };
+    period.used.add(&more).ok()?;
+    period.used.take(&less);
+    period.topped = period.topped.at_most(&period.used);
+    Some(Entry {
+        window: Some(drift.window.clone()),
+        booked_at: Some(drift.period),
+        less: (!less.is_zero()).then_some(less),
+        ..Entry::new(now, EntryKind::Repair, &drift.path, more)
+    })
+}
+
+impl Reconcile {
+    pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        let partition = &context.partition;
+        let of_tree = |namespace: &str, path: &str| namespace == self.namespace && tree(path) == self.tree;
+        let holds =
+            partition.permits().filter(|(_, hold)| of_tree(&hold.namespace, &hold.path) && !hold.in_doubt());
+        let waiters = partition.waiters().filter(|(_, ask)| of_tree(&ask.namespace, &ask.path));
+        let keys: Vec<PermitKey> = holds.map(|(key, _)| key).chain(waiters.map(|(key, _)| key)).collect();
+        for keys in keys.chunks(CHECKED_MAX) {
+            elapse::ask_after(context, keys.to_vec());
+        }
+        // Counters that belong to no budget, and such that have other windows than it.
+        let paths: Vec<String> = context.partition.counted(&self.namespace).map(str::to_owned).collect();
+        for path in paths.iter().filter(|path| is_under(path, &self.tree)) {
+            let budget = context.partition.budget(&self.namespace, path).cloned();
+            let counters = context.partition.counters(&self.namespace, path).cloned().unwrap_or_default();
+            match budget {
+                None => context.put_record(key::counters(&self.namespace, path), None),
+                Some(budget) if !read::fit(&budget, &counters) => {
+                    let windows = budget.windows.iter().map(|window| {
+                        counters
+                            .window(&window.name)
+                            .cloned()
+                            .unwrap_or_else(|| WindowCounter::new(&window.name, 0))
+                    });
+                    let counters =
+                        Counters { windows: windows.collect(), verified: None, ..counters.clone() };
+                    put_counters(context, &self.namespace, path, counters);
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}

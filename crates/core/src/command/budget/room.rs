@@ -1,0 +1,169 @@
+//! What is free: limits against what is used and held, at every level of a path.
+
+use crate::Millis;
+use crate::model::{Amounts, Budget, Counters, Shortfall, Window, levels};
+use crate::partition::Partition;
+
+/// One limit as it stands.
+struct Standing<'a> {
+    path: &'a str,
+    window: &'a Window,
+    dimension: &'a str,
+    /// The hard limit with what is left of top-ups.
+    limit: u64,
+    /// What counts against it.
+    used: u64,
+    held: u128,
+    resets_at: Option<Millis>,
+}
+
+impl Standing<'_> {
+    fn shortfall(&self, missing: u128) -> Shortfall {
+        let fits = |n: u128| u64::try_from(n).unwrap_or(u64::MAX);
+        Shortfall {
+            path: self.path.to_owned(),
+            window: self.window.name.clone(),
+            dimension: self.dimension.to_owned(),
+            limit: self.limit,
+            used: self.used,
+            held: fits(self.held),
+            missing: fits(missing),
+            resets_at: self.resets_at,
+        }
+    }
+}
+
+/// Calls `judge` with every hard limit of the levels of a path, from the root down, until it finds something.
+fn first<T>(
+    partition: &Partition,
+    namespace: &str,
+    path: &str,
+    now: Millis,
+    mut judge: impl FnMut(&Standing<'_>) -> Option<T>,
+) -> Option<T> {
+    let unused = Counters::default();
+    for level in levels(path) {
+        let Some(budget) = partition.budget(namespace, level).filter(|budget| budget.acts()) else {
+            continue;
+        };
+        let counters = partition.counters(namespace, level).unwrap_or(&unused);
+        for window in &budget.windows {
+            let counter = counters.window(&window.name);
+            for (dimension, limit) in &window.limits {
+                let Some(hard) = limit.hard else { continue };
+                let left = counter.map_or(0, |counter| counter.top_ups_left(dimension, now));
+                let standing = Standing {
+                    path: level,
+                    window,
+                    dimension,
+                    limit: hard.saturating_add(left),
+                    used: counter.map_or(0, |counter| counter.counted(dimension, now)),
+                    held: partition.held(namespace, level, dimension),
+                    resets_at: counter.and_then(|counter| counter.next_end()),
+                };
+                if let Some(found) = judge(&standing) {
+                    return Some(found);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// What keeps `amounts` from being held now. Where nothing at all is free of a limited dimension nothing starts, although it
+/// asks for nothing of it.
+pub(super) fn shortfall(
+    partition: &Partition,
+    namespace: &str,
+    path: &str,
+    amounts: &Amounts,
+    now: Millis,
+) -> Option<Shortfall> {
+    first(partition, namespace, path, now, |at| {
+        let wanted = u128::from(at.used) + at.held + u128::from(amounts.get(at.dimension).max(1));
+        let missing = wanted.checked_sub(u128::from(at.limit)).filter(|missing| *missing > 0)?;
+        Some(at.shortfall(missing))
+    })
+}
+
+/// What keeps `amounts` from being held ever, as limits are.
+pub(super) fn too_large(
+    partition: &Partition,
+    namespace: &str,
+    path: &str,
+    amounts: &Amounts,
+    now: Millis,
+) -> Option<Shortfall> {
+    first(partition, namespace, path, now, |at| {
+        let beyond = amounts.get(at.dimension).checked_sub(at.limit).filter(|beyond| *beyond > 0)?;
+        Some(at.shortfall(u128::from(beyond)))
+    })
+}
+
+/// The first limit that is exceeded by what is used and held, in a dimension of `amounts`.
+pub(super) fn exceeded(
+    partition: &Partition,
+    namespace: &str,
+    path: &str,
+    amounts: &Amounts,
+    now: Millis,
+) -> Option<Shortfall> {
+    first(partition, namespace, path, now, |at| {
+        let spent = amounts.get(at.dimension);
+        let over =
+            (u128::from(at.used) + at.held).checked_sub(u128::from(at.limit)).filter(|over| *over > 0)?;
+        (spent > 0).then(|| at.shortfall(over.min(u128::from(spent))))
+    })
+}
+
+/// The first limit of one budget that what is used exceeds, whether or not the budget acts.
+pub(super) fn breach(budget: &Budget, counters: &Counters, now: Millis) -> Option<(String, String)> {
+    budget.windows.iter().find_map(|window| {
+        let counter = counters.window(&window.name)?;
+        let is_over = |dimension: &str, hard: u64| {
+            counter.counted(dimension, now) > hard.saturating_add(counter.top_ups_left(dimension, now))
+        };
+        let limits = window.limits.iter().filter_map(|(dimension, limit)| Some((dimension, limit.hard?)));
+        let over = limits.into_iter().find(|(dimension, hard)| is_over(dimension, *hard));
+        over.map(|(dimension, _)| (window.name.clone(), dimension.clone()))
+    })
+}
+
+/// Whether what is used and held exceeds a hard limit of one budget.
+pub(super) fn is_overcommitted(
+    partition: &Partition,
+    namespace: &str,
+    path: &str,
+    budget: &Budget,
+    counters: &Counters,
+    now: Millis,
+) -> bool {
+    budget.windows.iter().any(|window| {
+        let counter = counters.window(&window.name);
+        window.limits.iter().any(|(dimension, limit)| {
+            let Some(hard) = limit.hard else { return false };
+            let (used, left) =
+                counter.map_or((0, 0), |c| (c.counted(dimension, now), c.top_ups_left(dimension, now)));
+            u128::from(used) + partition.held(namespace, path, dimension)
+                > u128::from(hard.saturating_add(left))
+        })
+    })
+}
+
+/// The tightest hard limit of a dimension over all levels of a path.
+pub(super) fn tightest(
+    partition: &Partition,
+    namespace: &str,
+    path: &str,
+    dimension: &str,
+    now: Millis,
+) -> Option<u64> {
+    let mut tightest = None;
+    first::<()>(partition, namespace, path, now, |at| {
+        if at.dimension == dimension {
+            tightest = Some(tightest.map_or(at.limit, |least: u64| least.min(at.limit)));
+        }
+        None
+    });
+    tightest
+}

@@ -1,0 +1,124 @@
+//! A tree answers. An answer to a question that the execution no longer has is answered with an end.
+
+use super::super::Refusal;
+use super::super::context::Context;
+use super::super::ending::{Ended, end};
+use super::ask::put_question;
+use super::{asking, end_all, set, tell, tree_of};
+use crate::event::EventKind;
+use crate::model::{
+    AttemptOutcome, Denial, ErrorInfo, Message, Move, PermitKey, PermitState, Shortfall, TENTATIVE_MS,
+    UNUSED_MS,
+};
+
+/// The hold stands.
+pub(in super::super) fn granted(context: &mut Context<'_>, key: PermitKey) {
+    let Some(mut execution) = asking(context, &key) else { return give_back(context, key) };
+    let now = context.now();
+    let count = execution.policy.budgets.len();
+    let running = !execution.is_ready();
+    let Some(spending) = execution.spending.as_deref_mut() else { return };
+    let place = usize::from(key.n);
+    let before = spending.permits.get(place).and_then(|p| p.as_ref().map(|p| p.state.clone()));
+    if before == Some(PermitState::Granted) {
+        return;
+    }
+    let was_queued = matches!(before, Some(PermitState::Queued(_)));
+    set(spending, place, PermitState::Granted);
+    if spending.is_admitted(count) {
+        spending.blocked_since = None;
+        spending.until = Some(now.saturating_add(UNUSED_MS)).filter(|_| !running);
+        return context.put_silently(execution);
+    }
+    // The one that it waited for came: the others are asked again, and have a moment to say yes.
+    let missing: Vec<usize> =
+        spending.permits.iter().enumerate().filter(|(_, permit)| permit.is_none()).map(|(n, _)| n).collect();
+    let until = Some(now.saturating_add(TENTATIVE_MS));
+    if missing.is_empty() {
+        if was_queued {
+            spending.until = until;
+        }
+        return context.put_silently(execution);
+    }
+    put_question(context, execution, &missing, false, until);
+}
+
+fn give_back(context: &mut Context<'_>, key: PermitKey) {
+    // Whose tree it was is known from whoever answered; an execution that is gone has no paths any more.
+    if let Some(from) = context.from() {
+        tell(context, from, Message::End { key, settled: true });
+    }
+}
+
+/// It waits in a queue.
+pub(in super::super) fn queued(context: &mut Context<'_>, key: PermitKey, shortfall: &Shortfall) {
+    let Some(mut execution) = asking(context, &key) else { return give_back(context, key) };
+    let now = context.now();
+    let Some(spending) = execution.spending.as_deref_mut() else { return };
+    let place = usize::from(key.n);
+    let before = spending.permits.get(place).and_then(|p| p.as_ref().map(|p| p.state.clone()));
+    if before == Some(PermitState::Granted) {
+        return;
+    }
+    let first = spending.blocked_since.is_none();
+    spending.blocked_since.get_or_insert(now);
+    set(spending, place, PermitState::Queued(shortfall.clone()));
+    if first {
+        context.put(execution, EventKind::Blocked);
+    } else {
+        context.put_silently(execution);
+    }
+}
+
+/// No.
+pub(in super::super) fn refused(
+    context: &mut Context<'_>,
+    key: PermitKey,
+    denial: &Denial,
+) -> Result<(), Refusal> {
+    let Some(mut execution) = asking(context, &key) else { return Ok(()) };
+    let place = usize::from(key.n);
+    if let Some(permit) = execution.spending.as_deref_mut().and_then(|s| s.permits.get_mut(place)) {
+        // A refused key has ended.
+        *permit = None;
+    }
+    end_all(context, &mut execution, true);
+    let (error_type, message) = match denial {
+        Denial::NotNow(_) => {
+            // It waits for the first that said no, holding nothing.
+            put_question(context, execution, &[place], true, None);
+            return Ok(());
+        }
+        Denial::TooLarge(short) => {
+            let Shortfall { path, window, dimension, limit, missing, .. } = short;
+            let wanted = limit.saturating_add(*missing);
+            let message = format!(
+                "it wants {wanted} {dimension} held, and window {window} of budget {path} never has more than {limit}"
+            );
+            ("hold_too_large", message)
+        }
+        Denial::NotFound => {
+            let path = execution.policy.budgets.get(place).map(|used| used.path.clone()).unwrap_or_default();
+            ("budget_not_found", format!("there is no budget {path} any more"))
+        }
+    };
+    // Put first: its end takes the record that stands.
+    context.put_silently(execution.clone());
+    let error = Some(ErrorInfo::own(error_type, message));
+    let ended = Ended { outcome: AttemptOutcome::Failed, error, body: None };
+    if execution.is_ready() || execution.paused {
+        end(context, execution, Move::Fail, ended, None)?;
+    }
+    Ok(())
+}
+
+/// A tree asks which of these are still wanted.
+pub(in super::super) fn checked(context: &mut Context<'_>, keys: &[PermitKey]) {
+    for key in keys {
+        let wanted = asking(context, key);
+        let here = wanted.is_some_and(|e| tree_of(&e, usize::from(key.n)) == context.from());
+        if !here {
+            give_back(context, *key);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! A claim wants an execution that has no permits yet: they are asked for.
+
+use super::super::context::Context;
+use super::{tell, tree_of};
+use crate::ids::{ExecutionId, PartitionId};
+use crate::model::{
+    Amounts, Ask, BudgetUse, Execution, HeldPermit, Message, Permit, PermitKey, PermitState, Spending,
+    TENTATIVE_MS, WALL_CLOCK,
+};
+
+/// Asks for all permits of an execution that wants them; with one budget it waits for it, with several it asks first
+/// whether all are free.
+pub(in super::super) fn ask(context: &mut Context<'_>, id: ExecutionId) {
+    let Some(execution) = context.partition.execution(id).cloned() else { return };
+    let count = execution.policy.budgets.len();
+    let now = context.now();
+    let until = (count > 1).then(|| now.saturating_add(TENTATIVE_MS));
+    put_question(context, execution, &(0..count).collect::<Vec<_>>(), count == 1, until);
+}
+
+/// Asks for some of an execution's permits, under a new ask; those that it has stay.
+pub(super) fn put_question(
+    context: &mut Context<'_>,
+    mut execution: Execution,
+    places: &[usize],
+    queue: bool,
+    until: Option<crate::Millis>,
+) {
+    let spending = execution.spending.get_or_insert_default();
+    spending.asks += 1;
+    let ask = spending.asks;
+    spending.permits.resize(execution.policy.budgets.len(), None);
+    for n in places {
+        if let Some(permit) = spending.permits.get_mut(*n) {
+            *permit = Some(Permit { ask, state: PermitState::Asked });
+        }
+    }
+    spending.until = until;
+    let questions: Vec<_> = places
+        .iter()
+        .filter_map(|n| {
+            let key = PermitKey { execution: execution.id, ask, n: *n as u8 };
+            Some((tree_of(&execution, *n)?, key, question(&execution, *n, queue)?))
+        })
+        .collect();
+    context.put_silently(execution);
+    for (tree, key, ask) in questions {
+        tell(context, tree, Message::Ask { key, ask });
+    }
+}
+
+fn question(execution: &Execution, n: usize, queue: bool) -> Option<Ask> {
+    let used = execution.policy.budgets.get(n)?;
+    let spending = execution.spending.as_deref();
+    Some(Ask {
+        namespace: execution.group.namespace.to_string(),
+        path: used.path.clone(),
+        kind: execution.group.kind.to_string(),
+        hold: used.hold.clone(),
+        missing: spending.and_then(|s| s.missing.as_ref()?.get(n).cloned()).filter(|m| !m.is_zero()),
+        order: execution.order,
+        queue,
+        cap: caps_left(used, spending),
+    })
+}
+
+/// What the caps of a budget leave to the next attempt, by dimension.
+fn caps_left(used: &BudgetUse, spending: Option<&Spending>) -> Option<Vec<(String, u64)>> {
+    let mut left: Vec<(String, u64)> = Vec::new();
+    let spent = spending.map(|spending| spending.spent.clone()).unwrap_or_default();
+    // What a suspended attempt has spent counts against the attempt's cap when it goes on.
+    let attempt_spent = spending.map(|spending| spending.attempt_spent.clone()).unwrap_or_default();
+    for (cap, spent) in [(&used.cap, &spent), (&used.attempt_cap, &attempt_spent)] {
+        for (dimension, cap) in cap.iter().flat_map(Amounts::iter).filter(|(name, _)| *name != WALL_CLOCK) {
+            let rest = cap.saturating_sub(spent.get(dimension));
+            match left.iter_mut().find(|(name, _)| name == dimension) {
+                Some((_, least)) => *least = rest.min(*least),
+                None => left.push((dimension.to_owned(), rest)),
+            }
+        }
+    }
+    (!left.is_empty()).then_some(left)
+}
+
+/// The cap that an execution has exceeded by what it has spent, if one: path and dimension.
+pub(in super::super) fn cap_spent(execution: &Execution) -> Option<(String, String)> {
+    let spending = execution.spending.as_deref()?;
+    execution.policy.budgets.iter().find_map(|used| {
+        let over = |cap: &Option<Amounts>, spent: &Amounts| {
+            let caps = cap.iter().flat_map(Amounts::iter).filter(|(name, _)| *name != WALL_CLOCK);
+            caps.into_iter().find(|(name, cap)| spent.get(name) > *cap).map(|(name, _)| name.to_owned())
+        };
+        let dimension =
+            over(&used.cap, &spending.spent).or_else(|| over(&used.attempt_cap, &spending.attempt_spent));
+        dimension.map(|dimension| (used.path.clone(), dimension))
+    })
+}
+
+/// All that this partition holds, and all that it waits for, in a tree's partition; with the questions.
+pub(in super::super) fn asks_of(
+    context: &Context<'_>,
+    peer: PartitionId,
+) -> (Vec<HeldPermit>, Vec<(PermitKey, Ask)>) {
+    let (mut held, mut pending) = (Vec::new(), Vec::new());
+    for id in context.partition.spenders_of(peer) {
+        let Some(execution) = context.partition.execution(id) else { continue };
+        let Some(spending) = execution.spending.as_deref() else { continue };
+        for (n, permit) in spending.permits.iter().enumerate() {
+            let Some(permit) = permit.as_ref().filter(|_| tree_of(execution, n) == Some(peer)) else {
+                continue;
+            };
+            let key = PermitKey { execution: id, ask: permit.ask, n: n as u8 };
+            let alone = spending.permits.len() == 1;
+            let queue = alone || matches!(permit.state, PermitState::Queued(_)) || spending.until.is_none();
+            let Some(ask) = question(execution, n, queue) else { continue };
+            if permit.state == PermitState::Granted {
+                held.push(HeldPermit { key, ask });
+            } else {
+                pending.push((key, ask));
+            }
+        }
+    }
+    (held, pending)
+}

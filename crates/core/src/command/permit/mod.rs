@@ -1,0 +1,130 @@
+//! Permits, where executions live: what an execution asks of its budgets' trees, and what it does with the answers. See
+//! `docs/PERMITS.md`.
+//!
+//! | file | what |
+//! |---|---|
+//! | `ask.rs` | a claim wants it: its permits are asked for |
+//! | `answer.rs` | a tree says yes, no, later |
+//! | `stop.rs` | a budget stops what runs |
+//! | `suspend.rs` | a worker has stopped, and the attempt waits for money |
+//! | `charge.rs` | a worker has spent |
+
+mod answer;
+mod ask;
+mod charge;
+mod stop;
+mod suspend;
+
+pub(super) use answer::{checked, granted, queued, refused};
+pub(super) use ask::{ask, asks_of};
+pub(super) use charge::priced;
+pub use charge::{ChargeLease, Charged, LeaseBudgets, LeasePermit, Spent};
+pub(super) use stop::{short, stop, stop_one};
+pub use suspend::Suspend;
+pub(super) use suspend::stopped;
+
+use super::context::Context;
+use super::deliver;
+use super::{Refusal, budget};
+use crate::ids::PartitionId;
+use crate::key;
+use crate::model::{EpochRecord, Execution, Message, PermitKey, PermitState, Spending};
+
+/// Tells a partition something: by a message, or at once if it is this one.
+pub(super) fn tell(context: &mut Context<'_>, to: PartitionId, message: Message) {
+    if to != context.partition.id() {
+        let id = context.fresh();
+        deliver::send(context, to, message, id);
+        return;
+    }
+    // Nothing of this needs a cold record that is not at hand; a charge, which may, is not told to oneself but booked.
+    context.note(message);
+}
+
+/// Does what a message says. A delivered message can't fail; it may only need records that are not read yet.
+pub(super) fn take(context: &mut Context<'_>, from: PartitionId, message: &Message) -> Result<(), Refusal> {
+    match message {
+        Message::Ask { key, ask } => budget::asked(context, *key, ask)?,
+        Message::Reorder { key, order } => budget::reordered(context, *key, *order),
+        Message::Charge(charge) => budget::charge_delivered(context, charge)?,
+        Message::End { key, settled } => budget::ended(context, *key, *settled),
+        Message::Permits { held, pending } => budget::compared(context, from, held, pending),
+        Message::Granted(key) => granted(context, *key),
+        Message::Queued { key, shortfall } => queued(context, *key, shortfall),
+        Message::Refused { key, denial } => refused(context, *key, denial)?,
+        Message::Short { key, missing, shortfall, on_hard, grace_ms } => {
+            short(context, *key, missing, shortfall, *on_hard, *grace_ms);
+        }
+        Message::Stop { namespace, path, on_hard, grace_ms } => {
+            stop(context, namespace, path, *on_hard, *grace_ms);
+        }
+        Message::Check(keys) => checked(context, keys),
+        Message::Lane { .. } | Message::Lanes { .. } | Message::Prices { .. } | Message::PricesOf(_) => {}
+    }
+    Ok(())
+}
+
+/// The tree of a budget that an execution names.
+fn tree_of(execution: &Execution, n: usize) -> Option<PartitionId> {
+    let used = execution.policy.budgets.get(n)?;
+    Some(budget::home(&execution.group.namespace, &used.path))
+}
+
+/// Ends every permit that an execution has asked for: exactly once, since it forgets them with it. The caller puts the
+/// execution.
+pub(super) fn end_all(context: &mut Context<'_>, execution: &mut Execution, settled: bool) {
+    let Some(spending) = execution.spending.as_deref_mut() else { return };
+    let permits = std::mem::take(&mut spending.permits);
+    spending.until = None;
+    spending.blocked_since = None;
+    for (n, permit) in permits.into_iter().enumerate() {
+        let (Some(permit), Some(tree)) = (permit, tree_of(execution, n)) else { continue };
+        let key = PermitKey { execution: execution.id, ask: permit.ask, n: n as u8 };
+        tell(context, tree, Message::End { key, settled });
+    }
+}
+
+/// Its place is another: the queues that it waits in are told.
+pub(super) fn reorder(context: &mut Context<'_>, execution: &Execution) {
+    let permits = execution.spending.iter().flat_map(|spending| spending.permits.iter().enumerate());
+    for (n, permit) in permits {
+        if let (Some(permit), Some(tree)) = (permit, tree_of(execution, n))
+            && permit.state != PermitState::Granted
+        {
+            let key = PermitKey { execution: execution.id, ask: permit.ask, n: n as u8 };
+            tell(context, tree, Message::Reorder { key, order: execution.order });
+        }
+    }
+}
+
+/// What every end of a lease does to an execution that names budgets: its time counts, its permits end, and charges that
+/// come late will find them. `spoken` if the worker said a last word.
+pub(super) fn end_lease(context: &mut Context<'_>, execution: &mut Execution, spoken: bool) {
+    if execution.policy.budgets.is_empty() && execution.spending.is_none() {
+        return;
+    }
+    let now = context.now();
+    let Some(lease) = execution.lease.as_deref() else { return };
+    let (ran, token) = ((now - lease.granted_at).max(0), lease.token);
+    let spending = execution.spending.get_or_insert_default();
+    spending.ran_ms = spending.ran_ms.saturating_add(ran);
+    spending.attempt_ran_ms = spending.attempt_ran_ms.saturating_add(ran);
+    let asks = spending.permits.iter().map(|permit| permit.as_ref().map_or(0, |permit| permit.ask)).collect();
+    let record = EpochRecord { token, asks, attempt: execution.attempt, settled: spoken };
+    context.put_cold(key::epoch(execution.id, execution.epoch), record.encode());
+    end_all(context, execution, spoken);
+}
+
+/// An execution of this partition that has asked under this very key.
+fn asking(context: &Context<'_>, key: &PermitKey) -> Option<Execution> {
+    let execution = context.partition.execution(key.execution)?;
+    let spending = execution.spending.as_deref()?;
+    let permit = spending.permits.get(usize::from(key.n))?.as_ref()?;
+    (permit.ask == key.ask).then(|| execution.clone())
+}
+
+fn set(spending: &mut Spending, n: usize, state: PermitState) {
+    if let Some(Some(permit)) = spending.permits.get_mut(n) {
+        permit.state = state;
+    }
+}

@@ -1,0 +1,266 @@
+//! What a budget has used, by window and period: a cache of the ledger.
+
+use minicbor::{Decode, Encode};
+
+use super::amounts::{AmountOverflow, Amounts};
+use super::budget::Window;
+use super::window::WindowKind;
+use crate::Millis;
+
+/// What a budget has used.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct Counters {
+    /// One per window of the budget.
+    #[n(0)]
+    pub windows: Vec<WindowCounter>,
+    /// Breaches so far.
+    #[n(1)]
+    pub breaches: u64,
+    /// It is breached, and who runs under it has been told.
+    #[n(2)]
+    pub breached: Option<bool>,
+    /// Up to which entry the sums are known to be those of the ledger, and what they were there.
+    #[n(3)]
+    pub verified: Option<Verified>,
+}
+
+/// Sums that a recount of the ledger has confirmed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct Verified {
+    /// The ledger's last entry then.
+    #[n(0)]
+    pub seq: u64,
+    /// When.
+    #[n(1)]
+    pub at: Millis,
+    /// By window, in order: the periods as they were.
+    #[n(2)]
+    pub windows: Vec<(String, Vec<Counted>)>,
+    /// When all was last counted from the beginning.
+    #[n(3)]
+    pub full_at: Millis,
+}
+
+/// One window's counter.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct WindowCounter {
+    /// The window's name.
+    #[n(0)]
+    pub name: String,
+    /// Only entries behind this one count: it is when the window began, or began anew.
+    #[n(1)]
+    pub since: u64,
+    /// Periods that count, oldest first: one, or up to 61 of a rolling window.
+    #[n(2)]
+    pub periods: Vec<Counted>,
+    /// Raised for once, by expiry.
+    #[n(4)]
+    pub top_ups: Option<Vec<TopUp>>,
+    /// Soft limits told in the present period: dimension and amount.
+    #[n(5)]
+    pub told: Option<Vec<(String, u64)>>,
+    /// When that period began.
+    #[n(6)]
+    pub told_in: Millis,
+}
+
+/// What a period has used. Its key is its start, made once; it is never set to zero.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Counted {
+    /// When it began.
+    #[n(0)]
+    pub start: Millis,
+    /// When the next one begins.
+    #[n(1)]
+    pub next: Millis,
+    /// Until when it counts.
+    #[n(2)]
+    pub end: Millis,
+    /// What was charged in it.
+    #[n(3)]
+    pub used: Amounts,
+    /// Of that, what top-ups paid for.
+    #[n(4)]
+    pub topped: Amounts,
+}
+
+/// A limit raised for once.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct TopUp {
+    /// Its id.
+    #[n(0)]
+    pub id: String,
+    /// What it was.
+    #[n(1)]
+    pub amounts: Amounts,
+    /// What is left of it.
+    #[n(2)]
+    pub left: Amounts,
+    /// When what is left goes.
+    #[n(3)]
+    pub expires_at: Option<Millis>,
+}
+
+/// Top-ups of one window that are kept.
+pub const TOP_UPS_MAX: usize = 100;
+
+impl Counters {
+    /// Those of a budget that has used nothing; entries up to `seq` do not count.
+    pub fn new(windows: &[Window], seq: u64) -> Self {
+        let windows = windows.iter().map(|window| WindowCounter::new(&window.name, seq)).collect();
+        Self { windows, ..Self::default() }
+    }
+
+    /// One window's.
+    pub fn window(&self, name: &str) -> Option<&WindowCounter> {
+        self.windows.iter().find(|window| window.name == name)
+    }
+}
+
+impl WindowCounter {
+    /// One that has counted nothing.
+    pub fn new(name: &str, since: u64) -> Self {
+        let name = name.to_owned();
+        Self { name, since, periods: Vec::new(), top_ups: None, told: None, told_in: 0 }
+    }
+
+    /// What is used of a dimension, as of now.
+    pub fn used(&self, dimension: &str, now: Millis) -> u64 {
+        let counting = self.periods.iter().filter(|period| period.end > now);
+        counting.fold(0, |sum, period| sum.saturating_add(period.used.get(dimension)))
+    }
+
+    /// What of it counts against the hard limit: all but what top-ups paid for.
+    pub fn counted(&self, dimension: &str, now: Millis) -> u64 {
+        let counting = self.periods.iter().filter(|period| period.end > now);
+        counting.fold(0, |sum, period| {
+            let counted = period.used.get(dimension).saturating_sub(period.topped.get(dimension));
+            sum.saturating_add(counted)
+        })
+    }
+
+    /// All that is used, as of now.
+    pub fn all_used(&self, now: Millis) -> Amounts {
+        let mut dimensions: Vec<&str> =
+            self.periods.iter().flat_map(|p| p.used.iter().map(|(d, _)| d)).collect();
+        dimensions.sort_unstable();
+        dimensions.dedup();
+        Amounts::of(dimensions.into_iter().map(|dimension| (dimension, self.used(dimension, now))))
+    }
+
+    /// What is left of top-ups, as of now.
+    pub fn top_ups_left(&self, dimension: &str, now: Millis) -> u64 {
+        let valid = self.top_ups.iter().flatten().filter(|top_up| !top_up.is_over(now));
+        valid.fold(0, |sum, top_up| sum.saturating_add(top_up.left.get(dimension)))
+    }
+
+    /// Forgets what no longer counts.
+    pub fn tidy(&mut self, now: Millis) {
+        self.periods.retain(|period| period.end > now);
+        if let Some(top_ups) = &mut self.top_ups {
+            top_ups.retain(|top_up| !top_up.is_over(now) && !top_up.left.is_zero());
+        }
+    }
+
+    /// Adds to what is used in the period of `at`; top-ups pay first, the earliest to expire before others.
+    pub fn add(
+        &mut self,
+        kind: &WindowKind,
+        amounts: &Amounts,
+        at: Millis,
+        now: Millis,
+    ) -> Result<(), AmountOverflow> {
+        let mut rest = amounts.clone();
+        let mut paid = Amounts::default();
+        let mut top_ups = self.top_ups.clone();
+        for top_up in top_ups.iter_mut().flatten().filter(|top_up| !top_up.is_over(now)) {
+            let part = top_up.left.at_most(&rest);
+            paid.add(&part)?;
+            top_up.left.take(&part);
+            rest.take(&part);
+        }
+        self.change(kind, at, |period| {
+            let (mut used, mut topped) = (period.used.clone(), period.topped.clone());
+            used.add(amounts)?;
+            topped.add(&paid)?;
+            (period.used, period.topped) = (used, topped);
+            Ok(())
+        })?;
+        self.top_ups = top_ups;
+        Ok(())
+    }
+
+    fn change<T>(&mut self, kind: &WindowKind, at: Millis, change: impl FnOnce(&mut Counted) -> T) -> T {
+        if let Some(period) = self.periods.iter_mut().find(|period| period.start <= at && at < period.next) {
+            return change(period);
+        }
+        let mut period = Counted::at(kind, at);
+        let done = change(&mut period);
+        let place = self.periods.partition_point(|period| period.start <= at);
+        self.periods.insert(place, period);
+        done
+    }
+
+    /// Takes from what was used in the period of `at`, if it still counts.
+    pub fn refund(&mut self, amounts: &Amounts, at: Millis) {
+        if let Some(period) = self.periods.iter_mut().find(|period| period.start <= at && at < period.next) {
+            period.used.take(amounts);
+            period.topped = period.topped.at_most(&period.used);
+        }
+    }
+
+    /// Raises the limit for once. What is used `beyond` it already is paid at once.
+    pub fn top_up(
+        &mut self,
+        kind: &WindowKind,
+        top_up: TopUp,
+        beyond: &Amounts,
+        now: Millis,
+    ) -> Result<(), AmountOverflow> {
+        let mut top_up = top_up;
+        let paid = top_up.left.at_most(beyond);
+        if !paid.is_zero() {
+            self.change(kind, now, |period| period.topped.add(&paid))?;
+            top_up.left.take(&paid);
+        }
+        let top_ups = self.top_ups.get_or_insert_default();
+        let expiry = |top_up: &TopUp| top_up.expires_at.unwrap_or(Millis::MAX);
+        let place = top_ups.partition_point(|other| expiry(other) <= expiry(&top_up));
+        top_ups.insert(place, top_up);
+        Ok(())
+    }
+
+    /// When something stops counting next.
+    pub fn next_end(&self) -> Option<Millis> {
+        self.periods.iter().map(|period| period.end).filter(|end| *end < Millis::MAX).min()
+    }
+}
+
+impl TopUp {
+    fn is_over(&self, now: Millis) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
+impl Counted {
+    /// An empty one that `at` lies in.
+    pub fn at(kind: &WindowKind, at: Millis) -> Self {
+        let period = kind.period(at);
+        let end = match kind {
+            // The oldest bucket counts in full until nothing of it lies within the window.
+            WindowKind::Rolling { every_ms } => period.end.saturating_add(*every_ms),
+            _ => period.end,
+        };
+        Self {
+            start: period.start,
+            next: period.end,
+            end,
+            used: Amounts::default(),
+            topped: Amounts::default(),
+        }
+    }
+}

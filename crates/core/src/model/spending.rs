@@ -1,0 +1,146 @@
+//! What an execution may spend, has spent, and holds.
+
+use minicbor::{Decode, Encode};
+
+use super::amounts::Amounts;
+use super::hold::Shortfall;
+use crate::Millis;
+use crate::ids::LeaseToken;
+
+/// A permit that no lease uses goes back after this time.
+pub const UNUSED_MS: Millis = 5_000;
+
+/// A grant that waits for others goes back after this time.
+pub const TENTATIVE_MS: Millis = 1_000;
+
+/// Budgets of one execution.
+pub const USES_MAX: usize = 8;
+
+/// The dimension of a cap that counts the time an attempt runs, in ms.
+pub const WALL_CLOCK: &str = "wall_clock_ms";
+
+/// A budget that an execution names.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct BudgetUse {
+    /// Its path.
+    #[n(0)]
+    pub path: String,
+    /// What each attempt holds at its start; without it an estimate is made.
+    #[n(1)]
+    pub hold: Option<Amounts>,
+    /// The most that the execution may spend over all its attempts.
+    #[n(2)]
+    pub cap: Option<Amounts>,
+    /// The most that one attempt may spend.
+    #[n(3)]
+    pub attempt_cap: Option<Amounts>,
+}
+
+/// Where a permit stands in the execution's partition. Without one there is nothing to end.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum PermitState {
+    /// The question is on its way.
+    #[n(0)]
+    Asked,
+    /// It waits in the budget's queue.
+    #[n(1)]
+    Queued(#[n(0)] Shortfall),
+    /// The hold stands.
+    #[n(2)]
+    Granted,
+}
+
+/// A permit that was asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Permit {
+    /// Under which ask.
+    #[n(0)]
+    pub ask: u32,
+    /// Where it stands.
+    #[n(1)]
+    pub state: PermitState,
+}
+
+/// What an execution that names budgets has asked for and spent.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct Spending {
+    /// Asks so far; never reset.
+    #[n(0)]
+    pub asks: u32,
+    /// One place per budget that it names; empty if nothing is asked.
+    #[n(1)]
+    pub permits: Vec<Option<Permit>>,
+    /// When what is granted goes back, unless a lease uses it.
+    #[n(2)]
+    pub until: Option<Millis>,
+    /// Spent over all attempts.
+    #[n(3)]
+    pub spent: Amounts,
+    /// Spent by this attempt.
+    #[n(4)]
+    pub attempt_spent: Amounts,
+    /// What it must get of each budget before it goes on: it was stopped for the want of it.
+    #[n(5)]
+    pub missing: Option<Vec<Amounts>>,
+    /// How long its earlier leases lasted, in ms.
+    #[n(6)]
+    pub ran_ms: Millis,
+    /// Of those, how long those of this attempt.
+    #[n(7)]
+    pub attempt_ran_ms: Millis,
+    /// When it first waited for a budget, while it does.
+    #[n(8)]
+    pub blocked_since: Option<Millis>,
+    /// The lease goes on with an attempt that a budget stopped.
+    #[n(9)]
+    pub resumed: Option<bool>,
+}
+
+impl Spending {
+    /// Whether something is asked for, queued or granted.
+    pub fn is_pending(&self) -> bool {
+        self.permits.iter().any(Option::is_some)
+    }
+
+    /// Whether every permit of `uses` budgets is granted.
+    pub fn is_admitted(&self, uses: usize) -> bool {
+        let granted =
+            |permit: &Option<Permit>| permit.as_ref().is_some_and(|p| p.state == PermitState::Granted);
+        self.permits.len() == uses && self.permits.iter().all(granted)
+    }
+
+    /// What it waits for, with the place among its budgets, if it is queued.
+    pub fn queued(&self) -> Option<(usize, &Shortfall)> {
+        self.permits.iter().enumerate().find_map(|(n, permit)| match permit.as_ref().map(|p| &p.state) {
+            Some(PermitState::Queued(shortfall)) => Some((n, shortfall)),
+            _ => None,
+        })
+    }
+}
+
+impl EpochRecord {
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        super::record::to_vec(self)
+    }
+}
+
+/// An earlier lease of an execution that names budgets: late charges are told by it, and find their holds.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct EpochRecord {
+    /// The lease's proof.
+    #[n(0)]
+    pub token: LeaseToken,
+    /// The asks of its permits.
+    #[n(1)]
+    pub asks: Vec<u32>,
+    /// Its attempt.
+    #[n(2)]
+    pub attempt: u32,
+    /// Its worker said a last word.
+    #[n(3)]
+    pub settled: bool,
+}

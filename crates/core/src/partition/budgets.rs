@@ -1,0 +1,220 @@
+//! Budgets that live here: what is held under each level, who waits there, and what the clock has to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::Millis;
+use crate::ids::PartitionId;
+use crate::model::{Amounts, Ask, Counters, Hold, HoldKey, PermitKey, is_under, levels, tree};
+
+/// By namespace and path, separated by a byte that can stand in neither.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub(super) struct Budgets {
+    levels: BTreeMap<Arc<str>, Level>,
+    due: BTreeSet<(Millis, Due)>,
+}
+
+/// One level of a path: held, waited for or counted at.
+#[derive(Default, PartialEq, Eq, Debug)]
+struct Level {
+    /// Held at it and below, by dimension. Wider than an amount, since no limit may bound the sum.
+    held: BTreeMap<Arc<str>, u128>,
+    /// Holds at it and below.
+    holds: BTreeSet<HoldKey>,
+    /// How many of them are attempts', by their partition, and not in doubt.
+    open: BTreeMap<PartitionId, usize>,
+    /// Who waits at this very path, in order.
+    waiting: BTreeSet<(Millis, PermitKey)>,
+    /// How many wait at it and below.
+    waiting_below: usize,
+    /// When something that it counted stops counting.
+    next_end: Option<Millis>,
+    /// It is breached.
+    breached: bool,
+}
+
+/// What the clock has to do.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Due {
+    /// A hold expires, or its time in doubt is over.
+    Hold(HoldKey),
+    /// A period of a budget ends that somebody waits for: namespace and path.
+    Level(String, String),
+}
+
+impl Level {
+    fn is_empty(&self) -> bool {
+        self.holds.is_empty() && self.waiting_below == 0 && self.next_end.is_none() && !self.breached
+    }
+
+    /// A period's end matters only to those who wait, and to a breach.
+    fn due(&self) -> Option<Millis> {
+        self.next_end.filter(|_| self.waiting_below > 0 || self.breached)
+    }
+}
+
+fn name(namespace: &str, path: &str) -> String {
+    format!("{namespace}\0{path}")
+}
+
+fn split(name: &str) -> Due {
+    let (namespace, path) = name.split_once('\0').unwrap_or_default();
+    Due::Level(namespace.to_owned(), path.to_owned())
+}
+
+impl Budgets {
+    fn get(&self, namespace: &str, path: &str) -> Option<&Level> {
+        self.levels.get(name(namespace, path).as_str())
+    }
+
+    /// Changes a level and keeps its timer; an empty one is forgotten.
+    fn change(&mut self, namespace: &str, path: &str, change: impl FnOnce(&mut Level)) {
+        let name = name(namespace, path);
+        if !self.levels.contains_key(name.as_str()) {
+            self.levels.insert(name.as_str().into(), Level::default());
+        }
+        let Some(level) = self.levels.get_mut(name.as_str()) else { return };
+        let before = level.due();
+        change(level);
+        let after = level.due();
+        let is_empty = level.is_empty();
+        if before != after {
+            if let Some(at) = before {
+                self.due.remove(&(at, split(&name)));
+            }
+            if let Some(at) = after {
+                self.due.insert((at, split(&name)));
+            }
+        }
+        if is_empty {
+            self.levels.remove(name.as_str());
+        }
+    }
+
+    pub(super) fn add_hold(&mut self, key: HoldKey, hold: &Hold) {
+        if let Some(at) = hold.until {
+            self.due.insert((at, Due::Hold(key)));
+        }
+        for path in levels(&hold.path) {
+            self.change(&hold.namespace, path, |level| {
+                for (dimension, amount) in hold.held.iter() {
+                    match level.held.get_mut(dimension) {
+                        Some(held) => *held += u128::from(amount),
+                        None => _ = level.held.insert(dimension.into(), u128::from(amount)),
+                    }
+                }
+                level.holds.insert(key);
+                if let Some(partition) = key.partition().filter(|_| !hold.in_doubt()) {
+                    *level.open.entry(partition).or_default() += 1;
+                }
+            });
+        }
+    }
+
+    pub(super) fn remove_hold(&mut self, key: HoldKey, hold: &Hold) {
+        if let Some(at) = hold.until {
+            self.due.remove(&(at, Due::Hold(key)));
+        }
+        for path in levels(&hold.path) {
+            self.change(&hold.namespace, path, |level| {
+                for (dimension, amount) in hold.held.iter() {
+                    if let Some(held) = level.held.get_mut(dimension) {
+                        *held = held.saturating_sub(u128::from(amount));
+                    }
+                }
+                level.held.retain(|_, held| *held > 0);
+                level.holds.remove(&key);
+                if let Some(partition) = key.partition().filter(|_| !hold.in_doubt())
+                    && let Some(open) = level.open.get_mut(&partition)
+                {
+                    *open = open.saturating_sub(1);
+                    if *open == 0 {
+                        level.open.remove(&partition);
+                    }
+                }
+            });
+        }
+    }
+
+    pub(super) fn add_waiter(&mut self, key: PermitKey, ask: &Ask) {
+        for path in levels(&ask.path) {
+            self.change(&ask.namespace, path, |level| {
+                level.waiting_below += 1;
+                if path == ask.path {
+                    level.waiting.insert((ask.order, key));
+                }
+            });
+        }
+    }
+
+    pub(super) fn remove_waiter(&mut self, key: PermitKey, ask: &Ask) {
+        for path in levels(&ask.path) {
+            self.change(&ask.namespace, path, |level| {
+                level.waiting_below = level.waiting_below.saturating_sub(1);
+                if path == ask.path {
+                    level.waiting.remove(&(ask.order, key));
+                }
+            });
+        }
+    }
+
+    pub(super) fn set_counters(&mut self, namespace: &str, path: &str, counters: Option<&Counters>) {
+        let ends = counters.iter().flat_map(|counters| &counters.windows);
+        let next_end = ends.filter_map(|window| window.next_end()).min();
+        let breached = counters.is_some_and(|counters| counters.breached == Some(true));
+        self.change(namespace, path, |level| {
+            level.next_end = next_end;
+            level.breached = breached;
+        });
+    }
+
+    pub(super) fn held(&self, namespace: &str, path: &str, dimension: &str) -> u128 {
+        self.get(namespace, path).and_then(|level| level.held.get(dimension)).copied().unwrap_or(0)
+    }
+
+    pub(super) fn all_held(&self, namespace: &str, path: &str) -> Amounts {
+        let held = self.get(namespace, path).into_iter().flat_map(|level| &level.held);
+        Amounts::of(held.map(|(dimension, held)| (&**dimension, u64::try_from(*held).unwrap_or(u64::MAX))))
+    }
+
+    pub(super) fn holds(&self, namespace: &str, path: &str) -> impl Iterator<Item = HoldKey> {
+        self.get(namespace, path).into_iter().flat_map(|level| level.holds.iter().copied())
+    }
+
+    pub(super) fn open_in(&self, namespace: &str, path: &str) -> impl Iterator<Item = PartitionId> {
+        self.get(namespace, path).into_iter().flat_map(|level| level.open.keys().copied())
+    }
+
+    pub(super) fn waiting(&self, namespace: &str, path: &str) -> usize {
+        self.get(namespace, path).map_or(0, |level| level.waiting_below)
+    }
+
+    /// Who waits at this very path behind a place, in order.
+    pub(super) fn queue(&self, namespace: &str, path: &str) -> impl Iterator<Item = (Millis, PermitKey)> {
+        self.get(namespace, path).into_iter().flat_map(|level| level.waiting.iter().copied())
+    }
+
+    /// The paths of a tree at which somebody waits.
+    pub(super) fn waiting_paths(&self, namespace: &str, path: &str) -> impl Iterator<Item = &str> {
+        let tree = tree(path).to_owned();
+        let first = name(namespace, &tree);
+        let all = self
+            .levels
+            .range::<str, _>((std::ops::Bound::Included(first.as_str()), std::ops::Bound::Unbounded));
+        let all: Vec<_> = all
+            .take_while(|(name, _)| name.starts_with(&first))
+            .filter(|(_, level)| !level.waiting.is_empty())
+            .filter_map(|(name, _)| name.split_once('\0').map(|(_, path)| path))
+            .filter(|path| is_under(path, &tree))
+            .collect();
+        all.into_iter()
+    }
+
+    pub(super) fn next_due(&self) -> Option<Millis> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn due(&self, now: Millis, limit: usize) -> Vec<Due> {
+        self.due.iter().take_while(|(at, _)| *at <= now).take(limit).map(|(_, due)| due.clone()).collect()
+    }
+}

@@ -1,0 +1,204 @@
+//! Budgets, counters, holds and those who wait, as the projection has them.
+
+use super::Partition;
+use crate::Millis;
+use crate::ids::{ExecutionId, PartitionId};
+use crate::key::{self, Key};
+use crate::model::{Amounts, Ask, Budget, Counters, Hold, HoldKey, PermitKey, PriceTable, Record};
+
+impl Partition {
+    /// Follows a record of money: `before` is what stood there, and whether something stands there now.
+    pub(super) fn index_money(&mut self, key: &Key, before: Option<&Record>, after: bool) {
+        let after = if after { self.others.get(&key.bytes) } else { None };
+        match key.bytes.first() {
+            Some(b'k') => {
+                let Some(at) = key::read_hold(&key.bytes) else { return };
+                if let Some(Record::Hold(hold)) = before {
+                    self.budgets.remove_hold(at, hold);
+                }
+                if let Some(Record::Hold(hold)) = after {
+                    self.budgets.add_hold(at, hold);
+                }
+            }
+            Some(b'w') => {
+                let Some(at) = key::read_waiter(&key.bytes) else { return };
+                if let Some(Record::Waiter(ask)) = before {
+                    self.budgets.remove_waiter(at, ask);
+                }
+                if let Some(Record::Waiter(ask)) = after {
+                    self.budgets.add_waiter(at, ask);
+                }
+            }
+            _ => {
+                let Some((namespace, path)) = key::path_name(b'c', &key.bytes) else { return };
+                let counters = match after {
+                    Some(Record::Counters(counters)) => Some(&**counters),
+                    _ => None,
+                };
+                self.budgets.set_counters(namespace, path, counters);
+            }
+        }
+    }
+
+    /// A budget that lives here.
+    pub fn budget(&self, namespace: &str, path: &str) -> Option<&Budget> {
+        match self.other(&key::budget(namespace, path)) {
+            Some(Record::Budget(budget)) => Some(budget),
+            _ => None,
+        }
+    }
+
+    /// What a budget has used.
+    pub fn counters(&self, namespace: &str, path: &str) -> Option<&Counters> {
+        match self.other(&key::counters(namespace, path)) {
+            Some(Record::Counters(counters)) => Some(counters),
+            _ => None,
+        }
+    }
+
+    /// Money set aside.
+    pub fn hold(&self, at: &HoldKey) -> Option<&Hold> {
+        match self.other(&key::hold(at)) {
+            Some(Record::Hold(hold)) => Some(hold),
+            _ => None,
+        }
+    }
+
+    /// Who waits under a key.
+    pub fn waiter(&self, at: &PermitKey) -> Option<&Ask> {
+        match self.other(&key::waiter(at)) {
+            Some(Record::Waiter(ask)) => Some(ask),
+            _ => None,
+        }
+    }
+
+    /// Everybody who waits for money here.
+    pub fn waiters(&self) -> impl Iterator<Item = (PermitKey, &Ask)> {
+        self.others(b'w').filter_map(|(key, record)| match record {
+            Record::Waiter(ask) => Some((key::read_waiter(key)?, &**ask)),
+            _ => None,
+        })
+    }
+
+    /// All holds here.
+    pub fn holds(&self) -> impl Iterator<Item = (HoldKey, &Hold)> {
+        self.others(b'k').filter_map(|(key, record)| match record {
+            Record::Hold(hold) => Some((key::read_hold(key)?, &**hold)),
+            _ => None,
+        })
+    }
+
+    /// All holds of attempts.
+    pub fn permits(&self) -> impl Iterator<Item = (PermitKey, &Hold)> {
+        self.holds().filter_map(|(key, hold)| match key {
+            HoldKey::Permit(key) => Some((key, hold)),
+            HoldKey::Free(_) => None,
+        })
+    }
+
+    /// Holds of one execution's attempts.
+    pub(crate) fn permits_of(&self, execution: ExecutionId) -> impl Iterator<Item = (PermitKey, &Hold)> {
+        let key = |ask: u32, n: u8| key::hold(&HoldKey::Permit(PermitKey { execution, ask, n })).bytes;
+        let range = self.others.range(key(0, 0)..=key(u32::MAX, u8::MAX));
+        range.filter_map(|(key, record)| match (key::read_hold(key)?, record) {
+            (HoldKey::Permit(key), Record::Hold(hold)) => Some((key, &**hold)),
+            _ => None,
+        })
+    }
+
+    /// Budgets of a namespace that live here, by path.
+    pub fn budgets(&self, namespace: &str) -> impl Iterator<Item = &str> {
+        let names = self.others(b'd').filter_map(|(key, _)| key::path_name(b'd', key));
+        names.filter(move |(of, _)| *of == namespace).map(|(_, path)| path)
+    }
+
+    /// Namespaces and trees of budgets that live here.
+    pub fn trees(&self) -> std::collections::BTreeSet<(String, String)> {
+        let names = self.others(b'd').filter_map(|(key, _)| key::path_name(b'd', key));
+        names.map(|(namespace, path)| (namespace.to_owned(), crate::model::tree(path).to_owned())).collect()
+    }
+
+    /// Paths of a namespace that have counters here.
+    pub(crate) fn counted(&self, namespace: &str) -> impl Iterator<Item = &str> {
+        let names = self.others(b'c').filter_map(|(key, _)| key::path_name(b'c', key));
+        names.filter(move |(of, _)| *of == namespace).map(|(_, path)| path)
+    }
+
+    /// Held at a level and below.
+    pub(crate) fn held(&self, namespace: &str, path: &str, dimension: &str) -> u128 {
+        self.budgets.held(namespace, path, dimension)
+    }
+
+    /// The same, of every dimension.
+    pub(crate) fn all_held(&self, namespace: &str, path: &str) -> Amounts {
+        self.budgets.all_held(namespace, path)
+    }
+
+    /// Holds at a level and below.
+    pub(crate) fn holds_under(&self, namespace: &str, path: &str) -> impl Iterator<Item = HoldKey> {
+        self.budgets.holds(namespace, path)
+    }
+
+    /// Holds at this very path.
+    pub(crate) fn holds_at(&self, namespace: &str, path: &str) -> impl Iterator<Item = HoldKey> {
+        self.budgets
+            .holds(namespace, path)
+            .filter(move |at| self.hold(at).is_some_and(|hold| hold.path == path))
+    }
+
+    /// Partitions whose attempts hold something at a level or below.
+    pub(crate) fn open_in(&self, namespace: &str, path: &str) -> impl Iterator<Item = PartitionId> {
+        self.budgets.open_in(namespace, path)
+    }
+
+    /// How many wait at a level and below.
+    pub(crate) fn waiting(&self, namespace: &str, path: &str) -> usize {
+        self.budgets.waiting(namespace, path)
+    }
+
+    /// Who waits at this very path, in order.
+    pub(crate) fn queue(&self, namespace: &str, path: &str) -> impl Iterator<Item = (Millis, PermitKey)> {
+        self.budgets.queue(namespace, path)
+    }
+
+    /// Paths of a tree at which somebody waits.
+    pub(crate) fn waiting_paths(&self, namespace: &str, path: &str) -> impl Iterator<Item = &str> {
+        self.budgets.waiting_paths(namespace, path)
+    }
+
+    /// Executions that have or want a permit of a budget at or below a level.
+    pub(crate) fn spenders_under(&self, namespace: &str, level: &str) -> Vec<ExecutionId> {
+        self.spenders.under(namespace, level)
+    }
+
+    /// Executions that have or want a permit of a tree that lives there.
+    pub(crate) fn spenders_of(&self, partition: PartitionId) -> Vec<ExecutionId> {
+        self.spenders.of(partition).into_iter().collect()
+    }
+
+    /// This partition's copy of a namespace's price table.
+    pub fn prices(&self, namespace: &str) -> &PriceTable {
+        match self.other(&key::prices(namespace)) {
+            Some(Record::Prices(table)) => table,
+            _ => &self.unpriced,
+        }
+    }
+
+    /// Price tables that are at home here.
+    pub(crate) fn price_homes(&self) -> impl Iterator<Item = (&str, &PriceTable)> {
+        self.others(b'q').filter_map(|(key, record)| match record {
+            Record::Prices(table) => Some((std::str::from_utf8(key.get(1..)?).ok()?, &**table)),
+            _ => None,
+        })
+    }
+
+    /// Namespaces of whose price tables this partition has a copy.
+    pub(crate) fn price_copies(&self) -> impl Iterator<Item = &str> {
+        self.others(b'p').filter_map(|(key, _)| std::str::from_utf8(key.get(1..)?).ok())
+    }
+
+    /// Whether an execution waits because another of the same budgets does.
+    pub(crate) fn waits_behind(&self, execution: &crate::model::Execution) -> Option<ExecutionId> {
+        self.lanes.ready(&execution.group)?.before_it(execution)
+    }
+}
