@@ -137,8 +137,8 @@ fn problems() {
         assert_eq!(Code::parse(code.as_str()), Some(*code));
     }
     let newer: Problem =
-        serde_json::from_str(r#"{"code":"hold_too_large","status":422,"detail":"d"}"#).unwrap();
-    assert_eq!((newer.code, newer.detail.as_ref()), (Code::InvalidRequest, "hold_too_large: d"));
+        serde_json::from_str(r#"{"code":"approval_denied","status":422,"detail":"d"}"#).unwrap();
+    assert_eq!((newer.code, newer.detail.as_ref()), (Code::InvalidRequest, "approval_denied: d"));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn replies() {
     ] {
         round_trip::<ResultReply>(text);
     }
-    round_trip::<HeartbeatReply>(r#"{"ttl_ms":1,"stop":{"reason":"r","grace_ms":2}}"#);
+    round_trip::<HeartbeatReply>(r#"{"ttl_ms":1,"stop":{"reason":"r","grace_ms":2,"action":"cancel"}}"#);
     round_trip::<WhyReply>(r#"{"state":"blocked","waiting_for":[{"reason":"lane_paused","detail":"d"}]}"#);
     round_trip::<ExchangeStep>(r#"{"lease":"l","key":"k","output":null}"#);
     round_trip::<ExchangeStep>(r#"{"lease":"l","key":"k"}"#);

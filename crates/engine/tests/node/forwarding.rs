@@ -39,7 +39,8 @@ impl Peers for Wire {
             }
             let claim =
                 Claim { token: token(), worker: worker(0), filter: filter(), max: 1, until: Millis::MAX };
-            let Ok(Outcome::Leased(grants, _)) = node.call_here(partition, Command::Claim(claim)).await else {
+            let Ok(Outcome::Leased(grants, _)) = node.call_here(partition, Command::Claim(claim)).await
+            else {
                 panic!("there is work")
             };
             let complete = Complete { lease: grants[0].lease, output: payload("1") };
