@@ -50,8 +50,8 @@ pub use log::{LOG_BYTES_MAX, LOG_LINES_MAX, LogRecord, LogSize};
 pub use payload::{Hash, INLINE_MAX, Payload, Stored};
 pub use policy::{Backoff, BackoffKind, DEFAULT_POLICY, Policy, RETENTION_MS, Retry};
 pub use price::{
-    CALLS, INPUT_TOKENS, MODEL_BYTES_MAX, MODELS_MAX, OUTPUT_TOKENS, Price, PriceError, PriceTable,
-    PriceTableError, USD_MICROS, Unpriced, Usage,
+    CALLS, DEFAULT_CALLS, INPUT_TOKENS, MODEL_BYTES_MAX, MODELS_MAX, OUTPUT_TOKENS, Price, PriceError,
+    PriceTable, PriceTableError, USD_MICROS, Unpriced, Usage,
 };
 pub use record::{ArchiveRecord, Record};
 pub use spec::Spec;

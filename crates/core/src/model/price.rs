@@ -18,6 +18,9 @@ pub const OUTPUT_TOKENS: &str = "output_tokens";
 /// Calls made.
 pub const CALLS: &str = "calls";
 
+/// Calls that usage stands for, unless it says how many.
+pub const DEFAULT_CALLS: u64 = 1;
+
 /// Models that a table may price: every partition has a copy.
 pub const MODELS_MAX: usize = 1_000;
 
