@@ -184,7 +184,8 @@ fn lookup(zone: &str) -> Option<TimeZone> {
 fn calendar(zone: &str, unit: Unit, at: Millis) -> Period {
     let zone = lookup(zone).unwrap_or(TimeZone::UTC);
     let at = at.clamp(Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond());
-    let date = Timestamp::from_millisecond(at).map_or(Date::ZERO, |at| zone.to_datetime(at).date());
+    let edge = if at < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    let date = zone.to_datetime(Timestamp::from_millisecond(at).unwrap_or(edge)).date();
     let Some(mut first) = unit.first(date) else {
         return Period {
             start: Millis::MIN,
@@ -309,9 +310,11 @@ mod tests {
             WindowKind::Week { zone: "America/Adak".to_owned() },
             WindowKind::Month { zone: "no such zone".to_owned() },
         ] {
-            for at in [Millis::MIN, -1, 0, 253_402_300_799_999, Millis::MAX] {
+            for at in [Millis::MIN, -1, 0, 253_402_207_200_999, 253_402_300_799_999, Millis::MAX] {
                 let period = kind.period(at);
                 assert!(period.start < period.end, "{kind:?} at {at}: {period:?}");
+                let is_in = period.contains(at) || at == Millis::MAX || kind == WindowKind::Total;
+                assert!(is_in, "{kind:?} at {at}: {period:?}");
                 assert!(kind.counts_from(at) <= period.start);
             }
         }
