@@ -9,6 +9,7 @@
 //! **Where to look next:** [`contract`] says what a backend must do, [`conformance`] proves that it does,
 //! and [`memory`], [`embedded`] and [`valkey`] do it.
 
+mod around;
 mod clock;
 pub mod conformance;
 pub mod contract;
@@ -18,4 +19,5 @@ pub mod raw;
 pub mod recording;
 pub mod valkey;
 
+pub use around::Around;
 pub use contract::*;

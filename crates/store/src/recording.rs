@@ -6,13 +6,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::contract::{
-    Batch, Changes, Committed, Counters, Head, Page, PartitionId, Range, Room, Store, StoreError, Table,
-    Values,
-};
+use crate::around::Around;
+use crate::contract::{Batch, Committed, Head, PartitionId, Store, StoreError};
 
 /// A batch, and the head it was applied to.
 type Recorded = (Head, Arc<Batch>);
@@ -95,7 +92,11 @@ async fn commit_all(
     Ok(commits)
 }
 
-impl Store for Recording {
+impl Around for Recording {
+    fn inner(&self) -> &dyn Store {
+        &*self.store
+    }
+
     fn commit(
         &self,
         partition: PartitionId,
@@ -109,53 +110,5 @@ impl Store for Recording {
             }
             answer
         })
-    }
-
-    fn get(
-        &self,
-        partition: PartitionId,
-        keys: Vec<(Table, Bytes)>,
-    ) -> BoxFuture<'_, Result<Values, StoreError>> {
-        self.store.get(partition, keys)
-    }
-
-    fn load(&self, partition: PartitionId, cursor: Option<Bytes>) -> BoxFuture<'_, Result<Page, StoreError>> {
-        self.store.load(partition, cursor)
-    }
-
-    fn range(&self, partition: PartitionId, range: Range) -> BoxFuture<'_, Result<Page, StoreError>> {
-        self.store.range(partition, range)
-    }
-
-    fn scan(&self, partition: PartitionId, cursor: Option<Bytes>) -> BoxFuture<'_, Result<Page, StoreError>> {
-        self.store.scan(partition, cursor)
-    }
-
-    fn changes(&self, partition: PartitionId, since: Head) -> BoxFuture<'_, Result<Changes, StoreError>> {
-        self.store.changes(partition, since)
-    }
-
-    fn clock(&self) -> BoxFuture<'_, Result<i64, StoreError>> {
-        self.store.clock()
-    }
-
-    fn identity(&self) -> BoxFuture<'_, Result<String, StoreError>> {
-        self.store.identity()
-    }
-
-    fn exclusive(&self) -> bool {
-        self.store.exclusive()
-    }
-
-    fn room(&self) -> Room {
-        self.store.room()
-    }
-
-    fn counters(&self) -> Counters {
-        self.store.counters()
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.store.close()
     }
 }

@@ -3,13 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use stint_store::memory::MemoryStore;
-use stint_store::{
-    Batch, Changes, Committed, Counters, Head, Page, PartitionId, Range, Room, Store, StoreError, Table,
-    Values,
-};
+use stint_store::{Around, Batch, Committed, Head, PartitionId, Store, StoreError};
 
 #[derive(Debug)]
 pub(crate) struct Broken {
@@ -34,7 +30,11 @@ impl Broken {
     }
 }
 
-impl Store for Broken {
+impl Around for Broken {
+    fn inner(&self) -> &dyn Store {
+        &self.inner
+    }
+
     fn commit(
         &self,
         partition: PartitionId,
@@ -50,38 +50,5 @@ impl Store for Broken {
             return Box::pin(std::future::ready(Err(StoreError::Full("no room".to_owned()))));
         }
         self.inner.commit(partition, expected, batch)
-    }
-    fn get(&self, p: PartitionId, keys: Vec<(Table, Bytes)>) -> BoxFuture<'_, Result<Values, StoreError>> {
-        self.inner.get(p, keys)
-    }
-    fn load(&self, p: PartitionId, cursor: Option<Bytes>) -> BoxFuture<'_, Result<Page, StoreError>> {
-        self.inner.load(p, cursor)
-    }
-    fn range(&self, p: PartitionId, range: Range) -> BoxFuture<'_, Result<Page, StoreError>> {
-        self.inner.range(p, range)
-    }
-    fn scan(&self, p: PartitionId, cursor: Option<Bytes>) -> BoxFuture<'_, Result<Page, StoreError>> {
-        self.inner.scan(p, cursor)
-    }
-    fn changes(&self, p: PartitionId, since: Head) -> BoxFuture<'_, Result<Changes, StoreError>> {
-        self.inner.changes(p, since)
-    }
-    fn clock(&self) -> BoxFuture<'_, Result<i64, StoreError>> {
-        self.inner.clock()
-    }
-    fn identity(&self) -> BoxFuture<'_, Result<String, StoreError>> {
-        self.inner.identity()
-    }
-    fn exclusive(&self) -> bool {
-        self.inner.exclusive()
-    }
-    fn room(&self) -> Room {
-        self.inner.room()
-    }
-    fn counters(&self) -> Counters {
-        self.inner.counters()
-    }
-    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.inner.close()
     }
 }
