@@ -81,11 +81,12 @@ fn budget(path: &str, shortfall: &Shortfall, behind: bool) -> String {
 }
 
 fn ahead_of(ahead: usize) -> String {
-    match ahead {
-        0 => "it is the next of its kind in its partition that a free worker takes".to_owned(),
-        AHEAD_MAX.. => format!("at least {AHEAD_MAX} of its kind in its partition are ahead of it"),
-        _ => format!("{ahead} of its kind in its partition are ahead of it"),
-    }
+    let ahead = match ahead {
+        0 => "nothing".to_owned(),
+        AHEAD_MAX.. => format!("at least {AHEAD_MAX}"),
+        _ => ahead.to_string(),
+    };
+    format!("it waits for a free worker; in its partition, one of 64, {ahead} of its kind stands before it")
 }
 
 fn quoted(texts: &[String]) -> String {

@@ -16,7 +16,7 @@ impl Engine {
     /// Looks at everything that can be wrong with a running engine.
     pub async fn doctor(&self) -> DoctorReply {
         let checks = vec![
-            self.check_store(),
+            self.check_store().await,
             self.check_partitions().await,
             self.check_timelines(),
             self.check_quarantine(),
@@ -26,15 +26,26 @@ impl Engine {
         checks.into()
     }
 
-    fn check_store(&self) -> Check {
-        match self.0.node.failure() {
-            None => Check::ok("store", "it answers"),
-            Some(reason) => Check::problem(
-                "store",
+    async fn check_store(&self) -> Check {
+        const STORE: &str = "store";
+        if let Some(reason) = self.0.node.failure() {
+            return Check::problem(
+                STORE,
                 format!("it must not be used any more: {reason}"),
                 "Start the server again; it finds out what is on disk. If it fails again, look at the disk.",
-            ),
+            );
         }
+        let store = &self.0.node.shared().store;
+        let said = match tokio::time::timeout(STUCK, store.clock()).await {
+            Ok(Ok(_)) => return Check::ok(STORE, "it answers"),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("nothing within {} s", STUCK.as_secs()),
+        };
+        Check::problem(
+            STORE,
+            format!("it does not answer: {said}"),
+            "Look at the store's server and at the network. Nothing is lost: all goes on when it is back.",
+        )
     }
 
     async fn check_partitions(&self) -> Check {
@@ -47,10 +58,15 @@ impl Engine {
         if stuck.is_empty() {
             return Check::ok("partitions", "all of them answer");
         }
-        let (count, seconds) = (stuck.len(), STUCK.as_secs());
+        let seconds = STUCK.as_secs();
+        let which = if stuck.len() == PartitionId::all().count() {
+            format!("none of them answered within {seconds} s")
+        } else {
+            format!("{} did not answer within {seconds} s: {}", stuck.len(), stuck.join(", "))
+        };
         Check::problem(
             "partitions",
-            format!("{count} did not answer within {seconds} s: {}", stuck.join(", ")),
+            which,
             "They are being loaded, are not served here, or wait for the store: look into the log, and at the store.",
         )
     }

@@ -86,7 +86,14 @@ impl Actor {
         if let Job::Look(look) = &mut job {
             look.look(&self.projection);
         }
-        self.open.ran.push(Ran { job, answer: None });
+        let ran = Ran { job, answer: None };
+        let news = self.open.writes_any() || !self.shared.store.exclusive();
+        match &mut self.in_flight {
+            // All that it saw is in the batch under way, so it need not wait for the next one as well. Where others may
+            // write, that batch says nothing of what they did since it was sent.
+            Some(flight) if !news => flight.open.ran.push(ran),
+            _ => self.open.ran.push(ran),
+        }
     }
 
     /// Runs a command into the open batch.

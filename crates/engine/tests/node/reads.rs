@@ -23,6 +23,39 @@ impl FaultPlan for SlowReads {
     }
 }
 
+/// Commits take long; reads don't.
+#[derive(Debug)]
+struct SlowCommits(Duration);
+
+impl FaultPlan for SlowCommits {
+    fn decide(&mut self, op: Op) -> Fault {
+        match op.call {
+            Call::Commit => Fault { before: self.0, ..Fault::default() },
+            _ => Fault::default(),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_waits_for_what_it_saw_and_no_longer() {
+    let store = store(true, Some(Box::new(SlowCommits(Duration::from_secs(10)))));
+    let running = open(&store, "a").await;
+    let began = tokio::time::Instant::now();
+    let after = |wait: u64| tokio::time::sleep(Duration::from_secs(wait));
+    let first = running.submit(submission(id()));
+    let look = async |wait| {
+        after(wait).await;
+        let seen = running.node.look(HERE, |partition| partition.len()).await.unwrap();
+        (seen, began.elapsed().as_secs())
+    };
+    let second = async {
+        after(2).await;
+        running.submit(submission(id())).await
+    };
+    let (_, early, _, late) = tokio::join!(first, look(1), second, look(3));
+    assert_eq!((early, late), ((1, 10), (2, 20)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_executions_commands_keep_their_order_while_records_are_read() {
     for seed in 0..20 {

@@ -95,8 +95,17 @@ impl Disk {
         };
         let before = self.level.swap(level, Relaxed);
         if level != before {
-            let name = ["enough", "low", "none"].get(usize::from(level)).copied().unwrap_or_default();
-            tracing::info!(path = %self.path.display(), room = name, "room on disk has changed");
+            let path = self.path.display();
+            let mark_mib = self.low_water_bytes >> 20;
+            match level {
+                ENOUGH => tracing::info!(%path, mark_mib, "the disk has room again"),
+                LOW => {
+                    tracing::warn!(%path, mark_mib, "the disk is almost full: only what ends work is taken")
+                }
+                _ => {
+                    tracing::warn!(%path, mark_mib, "the disk is full: nothing is committed until there is room")
+                }
+            }
         }
     }
 }
