@@ -126,16 +126,18 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         codes.push(Code::NotFound);
     }
     let mut parameters = Vec::new();
-    for (_, name, description, example) in named {
+    for (segment, name, description, example) in named {
+        let mut schema = json!({"type": "string"});
+        merge(&mut schema, bounds(segment, name).unwrap_or_else(|| json!({})));
         parameters.push(json!({
             "name": name, "in": "path", "required": true, "description": description, "example": example,
-            "schema": {"type": "string"},
+            "schema": schema,
         }));
     }
     if let Value::Array(own) = operation["parameters"].take() {
         parameters.extend(own);
     }
-    for parameter in &mut parameters {
+    for parameter in parameters.iter_mut().filter(|parameter| parameter["in"] != "path") {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
         if let Some(bound) = bounds("", &name) {
             merge(&mut parameter["schema"], bound);

@@ -39,6 +39,8 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
         ("", "since" | "until") => json!({"format": "date-time"}),
         ("", "tag.KEY") => at_most(TAG_VALUE_BYTES),
         ("Usage", "model") => text(MODEL_BYTES),
+        ("executions", "id") => json!({"pattern": "^ex_[0-9a-z]{26}$"}),
+        ("bulk", "job") => json!({"pattern": "^bk_[0-9a-z]{26}$"}),
         ("Failure", "message") => at_most(ERROR_MESSAGE_BYTES),
         ("Failure", "details") => {
             json!({"description": format!("Any JSON of at most {ERROR_DETAILS_BYTES} bytes, for whoever knows the type.")})
