@@ -16,6 +16,9 @@ pub(crate) enum Failed {
     /// The server said no to at least one of several things.
     #[error("{0}")]
     Refused(String),
+    /// What answers is none of this version.
+    #[error("{0}")]
+    OtherVersion(String),
     /// The store can't be opened or has failed.
     #[error("{code}: {reason}")]
     Store {
@@ -24,9 +27,6 @@ pub(crate) enum Failed {
         /// What is wrong and what to do.
         reason: String,
     },
-    /// No server answered.
-    #[error("{0}")]
-    NoServer(String),
     /// An execution has no output, or none yet.
     #[error("{text}")]
     Unfinished {
@@ -58,6 +58,7 @@ pub(crate) fn code(ended: anyhow::Result<()>) -> ExitCode {
         None => match error.downcast_ref::<stint::Error>() {
             Some(stint::Error::Configuration(_)) => 2,
             Some(stint::Error::Refused(_)) => 3,
+            Some(stint::Error::Backup { .. } | stint::Error::Store { .. }) => STORE,
             Some(stint::Error::NoAnswer { .. } | stint::Error::Protocol(_)) => 4,
             _ => 1,
         },
@@ -70,7 +71,7 @@ impl Failed {
             Self::Difference(_) => 1,
             Self::Usage(_) => 2,
             Self::Refused(_) => 3,
-            Self::NoServer(_) => 4,
+            Self::OtherVersion(_) => 4,
             Self::Store { .. } => STORE,
             Self::Unfinished { state, .. } => match state {
                 ExecutionState::Cancelled | ExecutionState::Skipped => 6,

@@ -99,6 +99,8 @@ enum Command {
     /// Prints a script that completes commands in a shell.
     Completions(commands::completions::Args),
     #[command(hide = true)]
+    WorkGuard,
+    #[command(hide = true)]
     DemoWorker(commands::demo::WorkerArgs),
 }
 
@@ -133,6 +135,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Completions(args) => commands::completions::run(args, Cli::command()),
+        Command::WorkGuard => commands::work::run_guard(),
         Command::DemoWorker(args) => commands::demo::run_worker(args),
     };
     exit::code(ended)

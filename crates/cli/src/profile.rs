@@ -44,6 +44,10 @@ pub(crate) fn load(file: Option<&Path>, name: Option<&str>) -> Result<Profile> {
         }
         _ => return Ok(Profile::default()),
     };
+    if let (None, Some(name), false) = (file, name, path.exists()) {
+        let what = format!("there is no profile `{name}`: {} does not exist", path.display());
+        return Err(Failed::Usage(what).into());
+    }
     let mut read = read(path)?;
     let Some(name) = name.map(str::to_owned).or(read.default) else { return Ok(Profile::default()) };
     match read.profiles.remove(&name) {

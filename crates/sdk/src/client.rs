@@ -8,6 +8,7 @@ mod gather;
 mod items;
 mod lane;
 mod outcome;
+mod store;
 mod submission;
 
 use std::fmt;

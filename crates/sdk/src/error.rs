@@ -14,12 +14,13 @@ pub enum Error {
     /// The server said no. The problem has a stable code, the field to blame and what to do.
     #[error(transparent)]
     Refused(#[from] Problem),
-    /// No usable answer within the client's deadline, although it was sent again and again. It may have been
-    /// done.
-    #[error("no answer within {} ms, the last try said: {last}. It may have been done", deadline.as_millis())]
+    /// No usable answer within the client's deadline, although it was sent again and again.
+    #[error("no answer within {} ms, the last try said: {last}{}", deadline.as_millis(), if *may_be_done { ". It may have been done" } else { "" })]
     NoAnswer {
         /// How long was tried.
         deadline: Duration,
+        /// Whether what was asked may have been done all the same: a server may have taken it.
+        may_be_done: bool,
         /// What the last try said.
         last: SendError,
     },
@@ -48,6 +49,14 @@ pub enum Error {
     /// The store of an embedded engine can't be opened.
     #[error("the store can't be opened: {reason}")]
     Store {
+        /// The stable code of what is wrong with it.
+        code: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A copy of a store broke off or arrived damaged.
+    #[error("the copy is no backup: {reason}")]
+    Backup {
         /// The stable code of what is wrong with it.
         code: &'static str,
         /// What is wrong with it.
@@ -83,7 +92,7 @@ impl Error {
             Self::Payload { .. } => "payload_mismatch",
             Self::Ended { .. } => "execution_ended",
             Self::NotEnded(_) => "execution_not_ended",
-            Self::Store { code, .. } => code,
+            Self::Store { code, .. } | Self::Backup { code, .. } => code,
             Self::Configuration(_) => "configuration",
         }
     }
@@ -95,14 +104,16 @@ impl Error {
                 Some(remedy) => remedy,
                 None => problem.code.remedy(),
             },
-            Self::NoAnswer { .. } => {
+            Self::NoAnswer { may_be_done: true, .. } => {
                 "Look whether a server runs at the client's addresses. What was asked may have been done: ask for it."
             }
+            Self::NoAnswer { .. } => "Look whether a server runs at the client's addresses.",
             Self::Protocol(_) => "Use a client and a server of the same version.",
             Self::Payload { .. } => "Use the same type where it is written and where it is read.",
             Self::Ended { .. } => "Look at the execution's attempts; replay it when the cause is gone.",
             Self::NotEnded(_) => "Wait longer, or ask why it waits.",
             Self::Store { .. } => "Look at the store's folder: another process, the disk, or the format.",
+            Self::Backup { .. } => "Make the copy again.",
             Self::Configuration(_) => "Correct the setting that is named.",
         })
     }

@@ -78,6 +78,7 @@
 mod client;
 mod embedded;
 mod error;
+mod far;
 mod randomness;
 mod retry;
 mod session;

@@ -33,29 +33,51 @@ pub(crate) async fn settle(
     deadline: Duration,
     randomness: &Randomness,
 ) -> Result<Reply, Error> {
-    let last = Mutex::new(None);
-    let note = |error: &SendError, _: Duration| {
-        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-    };
-    let sending = (|| transport.send(request, key))
-        .retry(backoff(randomness))
-        .sleep(tokio::time::sleep)
-        .when(SendError::is_passing)
-        .adjust(|error, wait| {
-            let asked = Duration::from_millis(error.retry_after_ms().unwrap_or(0));
-            wait.map(|wait| wait.max(asked))
-        })
-        .notify(note);
-    let patience = deadline + Duration::from_millis(request.wait_ms());
+    let tried = Mutex::new(Tried::default());
+    let tried = || tried.lock().unwrap_or_else(PoisonError::into_inner);
+    let sending = (|| async {
+        tried().is_under_way = true;
+        let answer = transport.send(request, key).await;
+        if let Err(error) = &answer {
+            tried().missed(error);
+        }
+        answer
+    })
+    .retry(backoff(randomness))
+    .sleep(tokio::time::sleep)
+    .when(SendError::is_passing)
+    .adjust(|error, wait| {
+        let asked = Duration::from_millis(error.retry_after_ms().unwrap_or(0));
+        wait.map(|wait| wait.max(asked))
+    });
+    let patience = deadline.saturating_add(Duration::from_millis(request.wait_ms()));
     match tokio::time::timeout(patience, sending).await {
         Ok(Ok(reply)) => Ok(reply),
         Ok(Err(SendError::Refused(problem))) => Err(Error::Refused(problem)),
         Ok(Err(SendError::Garbled(what))) => Err(Error::Protocol(what)),
-        Ok(Err(last)) => Err(Error::NoAnswer { deadline: patience, last }),
-        Err(_) => {
-            let last = last.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Err(_)) | Err(_) => {
+            let Tried { last, is_under_way, is_in_doubt } = std::mem::take(&mut *tried());
             let last = last.unwrap_or_else(|| SendError::Lost("nothing came back".to_owned()));
-            Err(Error::NoAnswer { deadline: patience, last })
+            // Without a key it is a question, and does nothing.
+            let may_be_done = key.is_some() && (is_under_way || is_in_doubt);
+            Err(Error::NoAnswer { deadline: patience, may_be_done, last })
         }
+    }
+}
+
+/// What is known of a request that has no answer yet.
+#[derive(Default)]
+struct Tried {
+    last: Option<SendError>,
+    is_under_way: bool,
+    /// A server may have taken it at an earlier try.
+    is_in_doubt: bool,
+}
+
+impl Tried {
+    fn missed(&mut self, error: &SendError) {
+        self.is_under_way = false;
+        self.is_in_doubt |= !error.is_undone();
+        self.last = Some(error.clone());
     }
 }

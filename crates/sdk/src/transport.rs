@@ -7,7 +7,7 @@
 //! use std::sync::Arc;
 //! use std::sync::atomic::{AtomicBool, Ordering};
 //! use stint::transport::{
-//!     Action, EventStream, InProcess, LaneAction, Page, Reply, Request, SendError, Target, Transport,
+//!     Action, ByteStream, EventStream, InProcess, LaneAction, Page, Reply, Request, SendError, Target, Transport,
 //! };
 //! use stint::{Client, Submission};
 //!
@@ -48,16 +48,17 @@ mod in_process;
 
 use std::fmt;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use stint_api::{
     ActionReply, ActionRequest, BatchReply, BatchRequest, BulkJob, BulkReply, BulkRequest, BulksReply,
-    CancelRequest, CompleteRequest, CountReply, CountRequest, EndReply, EventsReply, ExchangeReply,
-    ExchangeRequest, Execution, ExecutionEvent, FailRequest, HeartbeatReply, HeartbeatRequest, Lane,
-    LaneReply, LaneSettings, LanesReply, LeaseReply, LeaseRequest, ListReply, ListRequest, LogReply,
+    CancelRequest, CompleteRequest, CountReply, CountRequest, DoctorReply, EndReply, EventsReply,
+    ExchangeReply, ExchangeRequest, Execution, ExecutionEvent, FailRequest, HeartbeatReply, HeartbeatRequest,
+    Lane, LaneReply, LaneSettings, LanesReply, LeaseReply, LeaseRequest, ListReply, ListRequest, LogReply,
     LogRequest, LogsReply, PriorityRequest, Problem, ReadyReply, ReleaseRequest, ReplayRequest, ResultReply,
-    StepReply, StepRequest, StepResultRequest, StepsReply, SubmitReply, SubmitRequest, WhyReply, WorkerReply,
-    WorkerRequest, WorkersReply,
+    StepReply, StepRequest, StepResultRequest, StepsReply, StoreReport, SubmitReply, SubmitRequest, WhyReply,
+    WorkerReply, WorkerRequest, WorkersReply,
 };
 
 pub use http::HttpTransport;
@@ -83,6 +84,11 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
         Box::pin(std::future::ready(Err(SendError::Garbled(unable))))
     }
 
+    /// A copy of everything that the store holds, in pieces, once. It is whole if its last frame says so.
+    fn backup(&self) -> BoxFuture<'_, Result<ByteStream, SendError>> {
+        Box::pin(std::future::ready(Err(SendError::Garbled(format!("{self:?} makes no backups")))))
+    }
+
     /// Whether submissions that are made at once should travel together: worth it where a request costs a round
     /// trip.
     fn gathers(&self) -> bool {
@@ -98,6 +104,9 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 
 /// Events as a transport gives them.
 pub type EventStream = BoxStream<'static, Result<ExecutionEvent, SendError>>;
+
+/// Bytes as a transport gives them.
+pub type ByteStream = BoxStream<'static, Result<Bytes, SendError>>;
 
 /// Everything there is to say.
 #[derive(Clone, Debug)]
@@ -201,6 +210,15 @@ pub enum Request {
     DrainWorker(String, WorkerRequest),
     /// `GET /readyz`.
     Ready,
+    /// `GET doctor`.
+    Doctor,
+    /// `GET store`.
+    Store {
+        /// Of which partition; of all unless given.
+        partition: Option<u8>,
+        /// Whether all records are counted, which reads everything.
+        records: bool,
+    },
 }
 
 /// A page of a list.
@@ -264,6 +282,9 @@ pub enum SendError {
     #[error("an answer that makes no sense: {0}")]
     Garbled(String),
 }
+
+/// How long the server may take to count all records of a store.
+const COUNTING_MS: u64 = 10 * 60 * 1_000;
 
 /// A reply that can be taken out of [`Reply`].
 pub(crate) trait FromReply: Sized {
@@ -341,6 +362,10 @@ replies! {
     Worker(WorkerReply),
     /// The node takes requests.
     Ready(ReadyReply),
+    /// How the server is.
+    Doctor(DoctorReply),
+    /// What its store holds.
+    Store(Box<StoreReport>),
 }
 
 impl SendError {
@@ -349,10 +374,24 @@ impl SendError {
         use stint_api::Code;
         match self {
             Self::Down(_) | Self::Unreachable(_) | Self::Lost(_) => true,
-            Self::Refused(problem) => {
-                matches!(problem.code, Code::Overloaded | Code::StoreUnavailable | Code::Draining)
-            }
+            Self::Refused(problem) => matches!(
+                problem.code,
+                Code::Overloaded
+                    | Code::StoreUnavailable
+                    | Code::Draining
+                    | Code::RequestTimeout
+                    | Code::HandlerTimeout
+            ),
             Self::Garbled(_) => false,
+        }
+    }
+
+    /// Whether it proves that nothing was done.
+    pub(crate) fn is_undone(&self) -> bool {
+        match self {
+            Self::Down(_) | Self::Unreachable(_) => true,
+            Self::Refused(problem) => problem.code.class() != stint_api::Class::Unknown,
+            Self::Lost(_) | Self::Garbled(_) => false,
         }
     }
 
@@ -390,6 +429,7 @@ impl Request {
             Self::Result { wait_ms, .. } => *wait_ms,
             Self::Lease(request) => request.wait_ms,
             Self::Exchange(request) => request.wait_ms,
+            Self::Store { records: true, .. } => COUNTING_MS,
             _ => 0,
         }
     }

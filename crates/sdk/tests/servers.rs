@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use stint::api::{ExecutionFilter, ExecutionState, ReplayRequest};
+use stint::api::{CheckLevel, ExecutionFilter, ExecutionState, ReplayRequest};
 use stint::{Client, Context, Embedded, Failure, Randomness, Submission, Worker};
 use stint_server::{Server, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
@@ -262,5 +262,23 @@ async fn a_worker_that_the_server_drains_finishes_and_ends() {
     working.await.unwrap().unwrap();
     assert_eq!(direct.execution(&first).await.unwrap().state, ExecutionState::Completed);
     assert_eq!(direct.execution(&second).await.unwrap().attempts.len(), 0);
+    stint.end().await;
+}
+
+#[tokio::test]
+async fn a_server_is_looked_into_and_copied() {
+    let stint = Stint::start().await;
+    let way = Way::to(stint.address).await;
+    let client = client(&[&way]);
+    client.submit(Submission::new("job")).await.unwrap();
+    assert_eq!(client.doctor().await.unwrap().level, CheckLevel::Ok);
+    let report = client.store_of(None, true).await.unwrap();
+    assert_eq!(report.open.values().sum::<u64>(), 1);
+    assert!(report.records.is_some_and(|records| !records.is_empty()));
+    let none = client.store_of(Some(65), false).await.unwrap_err();
+    assert_eq!(none.code(), "invalid_field");
+    let pieces = client.backup().all().await.unwrap().concat();
+    let contents = stint_engine::backup::verify(&pieces[..], |_| {}).unwrap();
+    assert!(contents.counts.rows > 0);
     stint.end().await;
 }

@@ -29,5 +29,5 @@ mod request_id;
 mod routes;
 mod watch;
 
-pub use listen::{BindError, Server, ServerConfig};
+pub use listen::{BindError, Server, ServerConfig, check_address};
 pub use metric_definitions::{METRICS, MetricDefinition, MetricKind};

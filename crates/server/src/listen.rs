@@ -47,6 +47,14 @@ pub enum BindError {
     },
 }
 
+/// Whether a server could listen there now. Only a server that does keeps the address.
+pub fn check_address(listen: SocketAddr) -> Result<(), BindError> {
+    check_loopback(listen)?;
+    std::net::TcpListener::bind(listen)
+        .map(drop)
+        .map_err(|source| BindError::Unusable { address: listen, source })
+}
+
 /// A server that has its address and doesn't answer yet.
 pub struct Server {
     listener: TcpListener,
@@ -72,9 +80,7 @@ impl Server {
     /// Takes the address.
     pub async fn bind(engine: Engine, config: ServerConfig) -> Result<Self, BindError> {
         let address = config.listen;
-        if !address.ip().to_canonical().is_loopback() {
-            return Err(BindError::NotLoopback(address));
-        }
+        check_loopback(address)?;
         let unusable = |source| BindError::Unusable { address, source };
         let listener = TcpListener::bind(address).await.map_err(unusable)?;
         let address = listener.local_addr().map_err(unusable)?;
@@ -121,6 +127,10 @@ impl Server {
             warn!("requests were cut off by the shutdown");
         }
     }
+}
+
+fn check_loopback(address: SocketAddr) -> Result<(), BindError> {
+    if address.ip().to_canonical().is_loopback() { Ok(()) } else { Err(BindError::NotLoopback(address)) }
 }
 
 fn serve_one(open: impl Future<Output = Result<(), hyper::Error>> + Send + 'static) {

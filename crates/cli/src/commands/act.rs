@@ -135,7 +135,8 @@ pub(super) fn on_many(targets: &Many, connection: &Connection, mut request: Bulk
             format!("{id} goes on; `stint bulk show {id} --wait` waits, `stint bulk stop {id}` ends it")
         })
     })?;
-    bulk::tell(&job, connection)
+    bulk::tell(&job, connection)?;
+    bulk::whole(&job)
 }
 
 fn number(counted: &BulkReply) -> String {

@@ -76,7 +76,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
             let job = connection.run(|client| async move {
                 if wait { ended(&client, &job, |_| {}).await } else { Ok(client.bulk(&job).await?) }
             })?;
-            tell(&job, &connection)
+            tell(&job, &connection)?;
+            if wait { whole(&job) } else { Ok(()) }
         }
         Command::Stop { job, connection } => {
             let job = connection.run(|client| async move { Ok(client.stop_bulk(&job).await?) })?;
@@ -94,6 +95,16 @@ pub(super) async fn ended(client: &Client, job: &str, mut look: impl FnMut(&Bulk
             return Ok(job);
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Whoever waited for all of it is told if somebody has stopped it before.
+pub(super) fn whole(job: &BulkJob) -> Result<()> {
+    match job.state {
+        BulkState::Stopped => {
+            Err(Failed::Difference(format!("{} was stopped before its end", job.job)).into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -57,7 +57,9 @@ pub(crate) struct Settings {
 impl Connection {
     /// Decides everything: flags and environment, then the profile, then defaults.
     pub(crate) fn settings(&self) -> Result<Settings> {
-        let profile = profile::load(self.config.as_deref(), self.profile.as_deref())?;
+        // A variable that is empty says as little as one that is not there.
+        let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let profile = profile::load(self.config.as_deref(), said(&self.profile).as_deref())?;
         let mut servers = self.servers.clone();
         servers.retain(|server| !server.is_empty());
         if servers.is_empty() {
@@ -71,7 +73,7 @@ impl Connection {
                 *server = format!("http://{server}");
             }
         }
-        let namespace = self.namespace.clone().or(profile.namespace);
+        let namespace = said(&self.namespace).or(profile.namespace);
         let patience_ms = self.patience_ms.or(profile.patience_ms).unwrap_or(PATIENCE_MS);
         Ok(Settings {
             servers,
@@ -120,22 +122,34 @@ impl Settings {
     /// Says on standard error that nobody is there, if that is so after a moment; whoever waits should know why.
     async fn notice_silence(&self) {
         tokio::time::sleep(SILENCE).await;
-        for server in &self.servers {
-            let Some(address) = server.split_once("://").map(|(_, rest)| rest.trim_end_matches('/')) else {
-                return;
-            };
-            if tokio::net::TcpStream::connect(address).await.is_ok() {
-                return;
-            }
+        if self.somebody_listens().await {
+            return;
         }
         let (servers, seconds) = (self.servers.join(", "), self.patience.as_secs());
         eprintln!("stint: nobody listens at {servers} yet; trying for {seconds} s");
     }
 
+    async fn somebody_listens(&self) -> bool {
+        for server in &self.servers {
+            let Some(address) = server.split_once("://").map(|(_, rest)| rest.trim_end_matches('/')) else {
+                return true;
+            };
+            let connecting = tokio::time::timeout(SILENCE, tokio::net::TcpStream::connect(address));
+            if matches!(connecting.await, Ok(Ok(_))) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Adds to a failed call what can be found out about its cause.
-    async fn explain(&self, error: anyhow::Error, client: &Client) -> anyhow::Error {
+    pub(crate) async fn explain(&self, error: anyhow::Error, client: &Client) -> anyhow::Error {
         let servers = self.servers.join(", ");
         match error.downcast_ref::<Error>() {
+            Some(Error::NoAnswer { .. }) if self.somebody_listens().await => error.context(format!(
+                "{servers} is there and gives no answer; its store may be away, or it has too much to do: look into its \
+                 log, and at `stint doctor`"
+            )),
             Some(Error::NoAnswer { .. }) => error.context(format!(
                 "no server answers at {servers}; start one with `stint dev` or `stint serve`, or name another with \
                  --server, STINT_SERVER or a profile"
@@ -154,7 +168,7 @@ impl Settings {
                 ) =>
             {
                 match self.version_note(client).await {
-                    Some(note) => error.context(note),
+                    Some(note) => Failed::OtherVersion(format!("{note}: {error}")).into(),
                     None => error,
                 }
             }

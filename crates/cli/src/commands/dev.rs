@@ -47,10 +47,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let ended = serve::host(serve::Hosted::new(StoreUrl::Embedded(dir), args.listen, how), |address| {
         greet(address, &shown, is_kept);
     });
-    if let Some(dir) = temporary {
-        dir.close().context("the temporary data can't be removed")?;
-    }
-    ended
+    let removed = temporary.map_or(Ok(()), tempfile::TempDir::close);
+    ended?;
+    removed.context("the temporary data can't be removed")
 }
 
 fn greet(address: SocketAddr, dir: &str, is_kept: bool) {

@@ -3,12 +3,12 @@
 mod embedded;
 mod valkey;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use stint::api::{Check, CheckLevel, DoctorReply, StoreReport};
 use stint_engine::inspect::{Wanted, inspect};
 
 use super::connection::{Connection, block_on};
-use super::store::{fetch, look};
+use super::store::{ask, look};
 use crate::exit::Failed;
 use crate::store::StoreUrl;
 use crate::{clock, output};
@@ -27,18 +27,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
-    let reply = block_on(async {
-        match &args.store {
-            None => {
-                let reply = fetch(&args.connection, "/v1/doctor", &[]).await?;
-                serde_json::from_slice(&reply.bytes().await?).context("the server's answer can't be read")
-            }
-            Some(StoreUrl::Embedded(path)) => {
-                Ok(embedded::checks(path, args.low_water_mib << 20).await?.into())
-            }
-            Some(url @ StoreUrl::Valkey(address)) => Ok(valkey::checks(url, address).await.into()),
+    let reply: DoctorReply = match &args.store {
+        None => ask(&args.connection, async |client| Ok(client.doctor().await?))?,
+        Some(StoreUrl::Embedded(path)) => block_on(embedded::checks(path, args.low_water_mib << 20))?.into(),
+        Some(url @ StoreUrl::Valkey(address)) => {
+            block_on(async { Ok(valkey::checks(url, address).await) })?.into()
         }
-    })?;
+    };
     print(&reply, args.connection.json)?;
     let problems = reply.checks.iter().filter(|check| check.level == CheckLevel::Problem).count();
     match problems {

@@ -13,8 +13,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     filter: Filter,
     /// Executions at most.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value = "100")]
+    limit: std::num::NonZeroUsize,
     /// All of them.
     #[arg(long, conflicts_with = "limit")]
     all: bool,
@@ -35,7 +35,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         let at_least = if counted.at_least { "at least " } else { "" };
         return output::line(format_args!("{at_least}{}", counted.count));
     }
-    let limit = if args.all { usize::MAX } else { args.limit };
+    let limit = if args.all { usize::MAX } else { args.limit.get() };
     let as_json = args.connection.json;
     let mut rows = Vec::new();
     let is_cut = args.connection.run(|client| {

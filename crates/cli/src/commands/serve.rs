@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::json;
 use stint_engine::{Engine, EngineConfig};
-use stint_server::Server;
+use stint_server::{BindError, Server};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
@@ -91,6 +91,9 @@ async fn serve(args: Hosted, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         config.node = name;
     }
     args.limits.hold(&mut config);
+    let config_of_server = args.limits.server(args.listen);
+    // Before the store is touched: a wrong address changes nothing.
+    stint_server::check_address(args.listen).map_err(unlistenable)?;
     let opening = async {
         let store = args.store.open(&args.how).await?;
         let opened = Engine::open(store.clone(), config).await;
@@ -106,7 +109,13 @@ async fn serve(args: Hosted, ready: impl FnOnce(SocketAddr)) -> Result<()> {
         }
         opened = opening => opened?,
     };
-    let server = Server::bind(engine.clone(), args.limits.server(args.listen)).await?;
+    let server = match Server::bind(engine.clone(), config_of_server).await {
+        Ok(server) => server,
+        Err(error) => {
+            engine.drain().await;
+            return Err(unlistenable(error).into());
+        }
+    };
     let line = format!("stint listening on http://{}", server.address());
     writeln!(std::io::stdout(), "{line}").context("cannot say the address on standard output")?;
     info!(address = %server.address(), "listening");
@@ -141,6 +150,11 @@ async fn serve(args: Hosted, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     }
     info!("stopped");
     Ok(())
+}
+
+fn unlistenable(error: BindError) -> Failed {
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    Failed::Usage(format!("{error}{cause}"))
 }
 
 /// Logs to standard error, at this level unless `STINT_LOG` says otherwise.

@@ -1,7 +1,6 @@
 //! `stint store`: what a store holds, copies of it, and putting them back.
 
 mod backup;
-mod fetch;
 mod inspect;
 mod look;
 mod progress;
@@ -9,8 +8,10 @@ mod restore;
 
 use anyhow::Result;
 use clap::Subcommand;
+use stint::{Client, Error};
 
-pub(super) use fetch::fetch;
+use super::connection::Connection;
+
 pub(super) use look::look;
 
 /// What to do with a store.
@@ -28,6 +29,19 @@ enum Command {
     Backup(backup::Args),
     /// Puts a backup into an empty store. One that was interrupted goes on when it is started again.
     Restore(restore::Args),
+}
+
+/// Asks a server, and says what to do without one.
+pub(super) fn ask<T, Asking>(connection: &Connection, question: impl FnOnce(Client) -> Asking) -> Result<T>
+where
+    Asking: Future<Output = Result<T>>,
+{
+    connection.run(question).map_err(|error| match error.downcast_ref::<Error>() {
+        Some(Error::NoAnswer { .. }) => {
+            error.context("a store that no server serves is looked at with --store")
+        }
+        _ => error,
+    })
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::value::RawValue;
 use stint::api::{Instant, Payload, Retry, SubmitRequest};
 
 use crate::clock;
+use crate::exit::Failed;
 
 /// A submission's fields. In a submission from a file they stand in for what a line leaves out.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -119,11 +120,13 @@ impl Input {
         let Some(path) = self.input_file else {
             return Ok(self.input.map_or_else(Payload::null, Payload::Json));
         };
-        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let name = path.display();
+        let bytes = std::fs::read(&path).map_err(|error| Failed::Usage(format!("{name}: {error}")))?;
         match self.content_type {
             Some(content_type) => Ok(Payload::bytes(bytes, content_type)),
-            None => serde_json::from_slice(&bytes).with_context(|| {
-                format!("{} is not JSON; say what it is with --content-type", path.display())
+            None => serde_json::from_slice(&bytes).map_err(|error| {
+                let what = format!("{name} is not JSON: {error}; say what it is with --content-type");
+                Failed::Usage(what).into()
             }),
         }
     }
@@ -138,6 +141,9 @@ fn json(text: &str) -> Result<Box<RawValue>, String> {
 pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ if text.starts_with("ex_") => {
+            Err(format!("`{text}` is not KEY=VALUE; executions are named by a filter here, such as --kind"))
+        }
         _ => Err(format!("`{text}` is not KEY=VALUE")),
     }
 }

@@ -13,6 +13,8 @@ use tokio::sync::mpsc;
 
 use super::connection::Connection;
 use super::lane::mode;
+use crate::exit::Failed;
+use crate::signals::Interrupts;
 use crate::{clock, output};
 use look::Look;
 use screen::Screen;
@@ -54,6 +56,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         let terminal = &mut terminal;
         async move {
             let mut keys = keys();
+            let mut interrupts = Interrupts::listen()?;
             let mut screen = Screen::new(servers, first);
             let mut ticks = tokio::time::interval(interval);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -62,6 +65,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
                 terminal.draw(|frame| screen.draw(frame)).context("the terminal can't be drawn on")?;
                 tokio::select! {
                     biased;
+                    () = interrupts.heard() => return Err(Failed::Interrupted.into()),
                     key = keys.recv() => if !matches!(key, Some(Key::Redraw)) { return Ok(()) },
                     look = async { match &mut looking { Some(look) => look.await, None => std::future::pending().await } } => {
                         looking = None;

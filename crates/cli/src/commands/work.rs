@@ -3,6 +3,7 @@
 mod channel;
 mod ended;
 mod group;
+mod guard;
 mod lines;
 mod program;
 
@@ -19,7 +20,10 @@ use tokio::sync::watch;
 use super::connection::{Connection, block_on};
 use crate::exit::Failed;
 use crate::signals::Interrupts;
+use guard::Guard;
 use program::Program;
+
+pub(crate) use guard::run_guard;
 
 /// What to run, and for which executions.
 #[derive(clap::Args)]
@@ -109,6 +113,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         non_retryable: args.non_retryable,
         grace: Duration::from_millis(args.grace_ms),
         is_quiet: args.quiet,
+        guard: Arc::new(Guard::start()?),
         draining,
     });
     let client = settings.client()?;
@@ -132,33 +137,42 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let worker = builder.build()?;
     eprintln!("stint: {} works for {}, {concurrency} at a time", worker.name(), settings.servers.join(", "));
     block_on(async {
-        let mut interrupts = Interrupts::listen()?;
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let working = worker.run(async {
-            // Dropped or sent, it means the same.
-            let _ = stopped.await;
-        });
-        tokio::pin!(working);
+        let ended = work(worker, patience, drain).await;
+        match ended {
+            Ok(()) => Ok(()),
+            Err(error) => Err(settings.explain(error, &client).await),
+        }
+    })
+}
+
+/// Works until a signal comes or the server drains the worker.
+async fn work(worker: Worker, patience: Duration, drain: watch::Sender<bool>) -> Result<()> {
+    let mut interrupts = Interrupts::listen()?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let working = worker.run(async {
+        // Dropped or sent, it means the same.
+        let _ = stopped.await;
+    });
+    tokio::pin!(working);
+    tokio::select! {
+        biased;
+        ended = &mut working => return Ok(ended?),
+        () = interrupts.heard() => {}
+    }
+    drop(stop);
+    eprintln!("stint: letting programs finish (again to stop at once)");
+    let running_out = tokio::time::sleep(patience);
+    tokio::pin!(running_out);
+    loop {
         tokio::select! {
             biased;
             ended = &mut working => return Ok(ended?),
-            () = interrupts.heard() => {}
-        }
-        drop(stop);
-        eprintln!("stint: letting programs finish (again to stop at once)");
-        let running_out = tokio::time::sleep(patience);
-        tokio::pin!(running_out);
-        loop {
-            tokio::select! {
-                biased;
-                ended = &mut working => return Ok(ended?),
-                () = interrupts.heard() => return Err(Failed::Interrupted.into()),
-                () = &mut running_out, if !*drain.borrow() => {
-                    drain.send_replace(true);
-                }
+            () = interrupts.heard() => return Err(Failed::Interrupted.into()),
+            () = &mut running_out, if !*drain.borrow() => {
+                drain.send_replace(true);
             }
         }
-    })
+    }
 }
 
 /// A program that is not there would fail every execution there is, so it is looked for first.

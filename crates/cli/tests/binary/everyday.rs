@@ -91,7 +91,12 @@ fn executions_are_found_explained_and_acted_on() {
         let event = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].clone();
         said.out.lines().map(|line| event(line).as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!((events[0].as_str(), events.last().unwrap().as_str()), ("submitted", "cancelled"));
+    // A replay goes on behind the end before it.
+    let ended: Vec<&str> = events.iter().map(String::as_str).filter(|event| *event == "cancelled").collect();
+    assert_eq!(
+        (events[0].as_str(), events.last().unwrap().as_str(), ended.len()),
+        ("submitted", "cancelled", 2)
+    );
     // Of several, those that can be are done, and the others are told.
     let said = bed.run(&["cancel", "ex_00000000000000000000000000", &second]);
     assert!(said.code == 3 && said.out.contains(&second) && said.err.contains("1 of 2"), "{said:?}");
@@ -188,6 +193,15 @@ fn no_server_another_version_and_no_stint_at_all_are_told_apart() {
     ));
     let said = older.run(&["list"]);
     assert!(said.code == 4 && said.err.contains("is version 9.9.9, this is"), "{said:?}");
+    let newer = json!({"status": "ready", "node": "n", "partitions": 64, "version": "9.9.9"}).to_string();
+    let missing = json!({"code": "not_found", "status": 404, "detail": "no such endpoint"}).to_string();
+    let newer = Bed::at(fake(
+        move |path| if path == "/readyz" { (200, newer.clone()) } else { (404, missing.clone()) },
+    ));
+    for command in [&["why", "ex_00000000000000000000000000"][..], &["doctor"], &["work", "a", "--", "cat"]] {
+        let said = newer.run(command);
+        assert!(said.code == 4 && said.err.contains("is version 9.9.9, this is"), "{command:?}: {said:?}");
+    }
     let other = Bed::at(fake(|_| (404, "<html>".to_owned())));
     let said = other.run(&["list"]);
     assert!(said.code == 4 && said.err.contains("does not speak as a Stint server"), "{said:?}");
@@ -214,6 +228,44 @@ fn fake(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> String {
         }
     });
     address
+}
+
+#[test]
+fn a_server_that_says_nothing_is_not_taken_for_none() {
+    // It takes connections, and nobody ever answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bed = Bed::at(format!("http://{}", silent.local_addr().unwrap()));
+    let said = bed.run(&["submit", "a", "--patience-ms", "200"]);
+    assert!(said.code == 4 && said.err.contains("is there and gives no answer"), "{said:?}");
+    assert!(said.err.contains("It may have been done"), "{said:?}");
+    let nobody = Bed::at(format!("http://127.0.0.1:{}", free_port().unwrap()));
+    let said = nobody.run(&["submit", "a", "--patience-ms", "200"]);
+    assert!(said.code == 4 && !said.err.contains("may have been done"), "{said:?}");
+}
+
+#[test]
+fn wrong_arguments_are_told_before_anything_is_done() {
+    let bed = Bed::new();
+    let taken = bed.address.replace("http://", "");
+    let wrong: [&[&str]; 10] = [
+        &["serve", "--store", "embedded:data", "--listen", "0.0.0.0:0"],
+        &["serve", "--store", "embedded:data", "--listen", &taken],
+        &["dev", "--listen", &taken],
+        &["submit", "a", "--input-file", "gone"],
+        &["submit", "--file", "."],
+        &["submit", "--file", ".", "--from-line", "2", "--to-line", "1"],
+        &["store", "restore", "gone", "--store", "embedded:data"],
+        &["store", "backup", "/nonexistent/backup"],
+        &["list", "--limit", "0"],
+        &["tag", "a=b", "ex_00000000000000000000000000"],
+    ];
+    for wrong in wrong {
+        let said = bed.run(wrong);
+        assert!(said.code == 2 && !said.err.is_empty(), "{wrong:?}: {said:?}");
+    }
+    assert!(!bed.path("data").exists());
+    let said = bed.run(&["dev", "--listen", &taken]);
+    assert!(said.err.contains("cannot listen on"), "{said:?}");
 }
 
 #[test]

@@ -82,9 +82,9 @@ fn a_taken_port_and_a_public_address_are_refused() {
     let other = tempdir().unwrap();
     let taken = address.strip_prefix("http://").unwrap();
     let (code, said) = output(&["serve", "--store", &store(&other), "--listen", taken]);
-    assert_eq!((code, said.as_str()), (1, ""));
+    assert_eq!((code, said.as_str()), (2, ""));
     let (code, _) = output(&["serve", "--store", &store(&other), "--listen", "0.0.0.0:0"]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
 }
 
 #[test]

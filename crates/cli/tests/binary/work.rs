@@ -121,12 +121,30 @@ fn a_cancelled_program_is_asked_first_and_killed_with_all_it_started_after_its_g
     let child = appears(&bed.path("child.pid"));
     bed.ok(&["cancel", &id]);
     assert_eq!(bed.run(&["watch", &id]).code, 6);
+    wait_for_end(&child);
+}
+
+#[test]
+fn what_a_killed_worker_leaves_behind_is_killed_with_it() {
+    let bed = Bed::new();
+    let endless = bed.script(
+        "endless",
+        "sleep 1000 &\necho $! >child.pid\necho $$ >leader.pid\nwhile :; do sleep 0.01 || true; done",
+    );
+    let worker = bed.work(&["endless", "--", &endless]);
+    bed.submit(&["endless"]);
+    let (leader, child) = (appears(&bed.path("leader.pid")), appears(&bed.path("child.pid")));
+    worker.kill();
+    wait_for_end(&leader);
+    wait_for_end(&child);
+}
+
+/// Waits until the process of this id has ended.
+fn wait_for_end(pid: &str) {
     let began = std::time::Instant::now();
-    let alive = |pid: &str| {
-        std::path::Path::new(&format!("/proc/{}/root", pid.trim())).exists() && !is_zombie(pid.trim())
-    };
-    while alive(&child) {
-        assert!(began.elapsed() < PATIENCE, "what the program started lives on");
+    let pid = pid.trim();
+    while std::path::Path::new(&format!("/proc/{pid}/root")).exists() && !is_zombie(pid) {
+        assert!(began.elapsed() < PATIENCE, "process {pid} lives on");
         std::thread::yield_now();
     }
 }

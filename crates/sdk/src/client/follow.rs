@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff};
 use futures_util::stream::{self, StreamExt as _};
-use stint_api::{ExecutionEvent, ResultReply};
+use stint_api::{EventsReply, ExecutionEvent};
 use tokio::time::Instant;
 
 use super::{Client, Items};
 use crate::transport::{EventStream, Request, SendError, Target};
-use crate::{Error, retry};
+use crate::{Error, far, retry};
+
+/// A stream that was open for this long had reached a server that serves it.
+const HELD: Duration = Duration::from_secs(1);
 
 /// An execution that is followed.
 struct Following {
@@ -18,8 +21,8 @@ struct Following {
     /// Behind this event it goes on.
     after: Option<String>,
     open: Option<EventStream>,
-    /// Whether the open stream has given anything.
-    has_spoken: bool,
+    /// Since when it is open.
+    open_since: Instant,
     /// Until when it is tried to open one, once that has failed.
     until: Option<Instant>,
     waits: Option<ExponentialBackoff>,
@@ -27,8 +30,8 @@ struct Following {
 }
 
 impl Client {
-    /// An execution's events: first those that are kept, then each as it happens, up to the one that ends it. Where the
-    /// connection breaks it goes on behind the last event, with none lost or given twice.
+    /// An execution's events: first those that are kept, then each as it happens, until it has ended. One that was
+    /// replayed has not. Where the connection breaks it goes on behind the last event, with none lost or given twice.
     ///
     /// ```
     /// # use stint::{Embedded, Submission};
@@ -64,7 +67,7 @@ impl Client {
             of: self.target(id),
             after,
             open: None,
-            has_spoken: false,
+            open_since: Instant::now(),
             until: None,
             waits: None,
             is_over: false,
@@ -74,10 +77,7 @@ impl Client {
                 return None;
             }
             let next = following.next().await;
-            following.is_over = match &next {
-                Some(Ok(event)) => event.is_end(),
-                Some(Err(_)) | None => true,
-            };
+            following.is_over = !matches!(next, Some(Ok(_)));
             next.map(|next| (next, following))
         }))
     }
@@ -88,7 +88,10 @@ impl Following {
         loop {
             let Some(open) = &mut self.open else {
                 match self.client.transport.follow(&self.of, self.after.as_deref()).await {
-                    Ok(open) => (self.open, self.has_spoken) = (Some(open), false),
+                    Ok(open) => {
+                        self.open = Some(open);
+                        self.open_since = Instant::now();
+                    }
                     Err(error) => {
                         if let Some(ended) = self.missed(error).await {
                             return Some(Err(ended));
@@ -100,23 +103,21 @@ impl Following {
             match open.next().await {
                 Some(Ok(event)) => {
                     self.after = Some(event.cursor.clone());
-                    self.has_spoken = true;
                     (self.until, self.waits) = (None, None);
                     return Some(Ok(event));
                 }
                 Some(Err(error)) => {
-                    self.open = None;
+                    self.closed();
                     if let Some(ended) = self.missed(error).await {
                         return Some(Err(ended));
                     }
                 }
                 None => {
-                    self.open = None;
-                    // A server that shuts down ends its streams, too. One that ended without a word, of an execution
-                    // that has ended, was asked for what comes behind the end.
-                    match self.has_ended().await {
-                        Ok(true) if !self.has_spoken => return None,
-                        Ok(_) => {
+                    self.closed();
+                    // A server that shuts down ends its streams, too.
+                    match self.is_at_the_end().await {
+                        Ok(true) => return None,
+                        Ok(false) => {
                             let silent = SendError::Lost("the stream ended early".to_owned());
                             if let Some(ended) = self.missed(silent).await {
                                 return Some(Err(ended));
@@ -129,22 +130,33 @@ impl Following {
         }
     }
 
-    async fn has_ended(&mut self) -> Result<bool, Error> {
-        let request = Request::Result { of: self.of.clone(), wait_ms: 0 };
-        let reply: ResultReply = self.client.get(request).await?;
-        Ok(reply.state.is_terminal())
+    /// The stream broke. One that held for a while was no failed try, however little there was to say.
+    fn closed(&mut self) {
+        self.open = None;
+        if self.open_since.elapsed() >= HELD {
+            (self.until, self.waits) = (None, None);
+        }
+    }
+
+    /// Whether nothing has happened behind the last event, and it was the end. A replay may have followed an end.
+    async fn is_at_the_end(&mut self) -> Result<bool, Error> {
+        let kept: EventsReply = self.client.get(Request::Events(self.of.clone())).await?;
+        let last = kept.events.last();
+        Ok(last.is_some_and(|last| last.is_end() && self.after.as_ref() == Some(&last.cursor)))
     }
 
     /// Waits before the next try, unless there is to be none.
     async fn missed(&mut self, error: SendError) -> Option<Error> {
         let deadline = self.client.deadline;
-        let until = *self.until.get_or_insert_with(|| Instant::now() + deadline);
+        let until = *self.until.get_or_insert_with(|| far::after(deadline));
         let error = match error {
             SendError::Garbled(what) => return Some(Error::Protocol(what)),
             SendError::Refused(problem) if !SendError::Refused(problem.clone()).is_passing() => {
                 return Some(Error::Refused(problem));
             }
-            error if Instant::now() >= until => return Some(Error::NoAnswer { deadline, last: error }),
+            error if Instant::now() >= until => {
+                return Some(Error::NoAnswer { deadline, may_be_done: false, last: error });
+            }
             error => error,
         };
         let randomness = &self.client.randomness;

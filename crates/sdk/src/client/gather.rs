@@ -98,7 +98,7 @@ impl Client {
             }
             None => answered.await.unwrap_or_else(|_| {
                 let last = SendError::Lost("the runtime that sent it was shut down".to_owned());
-                Err(Error::NoAnswer { deadline: self.deadline, last })
+                Err(Error::NoAnswer { deadline: self.deadline, may_be_done: true, last })
             }),
         }
     }

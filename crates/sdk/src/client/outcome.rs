@@ -8,8 +8,8 @@ use stint_api::{ExecutionState, Failure, Payload, ResultReply};
 use tokio::time::Instant;
 
 use super::Client;
-use crate::Error;
 use crate::transport::Request;
+use crate::{Error, far};
 
 /// How long one request waits; longer waits are several requests.
 const WAIT_MS: u64 = 30_000;
@@ -61,9 +61,9 @@ impl<T> ResultCall<T> {
         Self { client, id, output: PhantomData }
     }
 
-    /// Waits up to `patience` for the end; with zero it only looks. The output is as the handler gave it.
+    /// Waits up to `patience` for the end; with zero it only looks, with `Duration::MAX` it waits without end. The output is as the handler gave it.
     pub async fn wait_raw(&self, patience: Duration) -> Result<Outcome<Payload>, Error> {
-        let until = Instant::now() + patience;
+        let until = far::after(patience);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let wait_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).min(WAIT_MS);

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use reqwest::{RequestBuilder, Url};
+use reqwest::{RequestBuilder, Response, Url};
 use stint_api::{Code, Problem};
 
-use super::{EventStream, Reply, Request, SendError, Target, Transport};
+use super::{ByteStream, EventStream, Reply, Request, SendError, Target, Transport};
 use crate::Error;
 use call::Call;
 
@@ -22,6 +23,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long an answer may take beyond what the request itself asks to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a stream may say nothing at all before it is given up: a connection can be dead without a word.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Reaches one server, or several that share a store.
 ///
@@ -107,33 +111,40 @@ impl HttpTransport {
         }
         let response = builder.send().await.map_err(|error| unsent(&error))?;
         let status = response.status().as_u16();
-        let body = response.bytes().await.map_err(|error| SendError::Lost(chain(&error)))?;
+        let body = response.bytes().await.map_err(|error| SendError::Lost(cause(&error)))?;
         answer::answer(request, status, &body)
     }
 
     /// Opens a stream of events at the address in use.
     async fn open(&self, of: &Target, after: Option<&str>) -> Result<EventStream, SendError> {
+        let after = after.map(|after| ("last-event-id", after));
+        let headers = [Some((ACCEPT.as_str(), "text/event-stream")), after];
+        self.stream(Call::follow(of), headers.into_iter().flatten()).await.map(sse::events)
+    }
+
+    /// Begins to read a reply that has no end known beforehand, at the address in use.
+    async fn stream(
+        &self,
+        call: Call<'_>,
+        headers: impl Iterator<Item = (&str, &str)> + Send,
+    ) -> Result<Response, SendError> {
         let at = self.at.load(Ordering::Relaxed);
-        let mut builder = self.builder(at, Call::follow(of))?.header(ACCEPT, "text/event-stream");
-        if let Some(after) = after {
-            builder = builder.header("last-event-id", after);
-        }
+        let builder = self.builder(at, call)?;
+        let builder = headers.fold(builder, |builder, (name, value)| builder.header(name, value));
         let opening = tokio::time::timeout(ANSWER_TIMEOUT, builder.send()).await;
         let opened = match opening {
             Ok(sent) => sent.map_err(|error| unsent(&error)),
             Err(_) => Err(SendError::Lost("no answer in time".to_owned())),
         };
-        let response = match opened {
-            Ok(response) if response.status().is_success() => return Ok(sse::events(response)),
-            Ok(response) => response,
-            Err(error) => {
-                self.at.store((at + 1) % self.bases.len(), Ordering::Relaxed);
-                return Err(error);
+        let error = match opened {
+            Ok(response) if response.status().is_success() => return Ok(response),
+            Ok(response) => {
+                let status = response.status().as_u16();
+                let body = response.bytes().await.map_err(|error| SendError::Lost(cause(&error)))?;
+                answer::refusal(status, &body)
             }
+            Err(error) => error,
         };
-        let status = response.status().as_u16();
-        let body = response.bytes().await.map_err(|error| SendError::Lost(chain(&error)))?;
-        let error = answer::refusal(status, &body);
         if error.is_passing() {
             self.at.store((at + 1) % self.bases.len(), Ordering::Relaxed);
         }
@@ -177,6 +188,10 @@ impl Transport for HttpTransport {
         Box::pin(self.open(of, after))
     }
 
+    fn backup(&self) -> BoxFuture<'_, Result<ByteStream, SendError>> {
+        Box::pin(async { self.stream(Call::backup(), std::iter::empty()).await.map(pieces) })
+    }
+
     fn gathers(&self) -> bool {
         true
     }
@@ -184,6 +199,17 @@ impl Transport for HttpTransport {
     fn asks_everybody(&self) -> bool {
         true
     }
+}
+
+/// A reply's body as it comes.
+fn pieces(response: Response) -> ByteStream {
+    Box::pin(stream::try_unfold(response, async |mut response| {
+        match tokio::time::timeout(SILENCE, response.chunk()).await {
+            Ok(Ok(piece)) => Ok(piece.map(|piece| (piece, response))),
+            Ok(Err(error)) => Err(SendError::Lost(cause(&error))),
+            Err(_) => Err(SendError::Lost("the stream fell silent".to_owned())),
+        }
+    }))
 }
 
 fn base(address: &str) -> Result<Url, Error> {
@@ -218,12 +244,13 @@ fn worse(before: Option<SendError>, error: SendError) -> SendError {
 }
 
 fn unsent(error: &reqwest::Error) -> SendError {
+    let at = error.url().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
     if is_refused(error) {
-        SendError::Down(chain(error))
+        SendError::Down(format!("nobody listens at {at}"))
     } else if error.is_connect() || error.is_builder() {
-        SendError::Unreachable(chain(error))
+        SendError::Unreachable(format!("{at}: {}", cause(error)))
     } else {
-        SendError::Lost(chain(error))
+        SendError::Lost(cause(error))
     }
 }
 
@@ -239,14 +266,11 @@ fn is_refused(error: &reqwest::Error) -> bool {
     false
 }
 
-/// The error and its causes: reqwest's own text leaves the causes out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
+/// The innermost cause, which is what the system said: those around it say only that there is one.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
     }
-    text
+    cause.to_string()
 }

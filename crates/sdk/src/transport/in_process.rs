@@ -5,8 +5,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream;
 use stint_api::{DEFAULT_NAMESPACE, RequestKey, WorkersReply};
 use stint_engine::Engine;
+use stint_engine::inspect::Wanted;
 
-use super::{Action, EventStream, LaneAction, Reply, Request, SendError, Target, Transport};
+use super::{Action, ByteStream, EventStream, LaneAction, Reply, Request, SendError, Target, Transport};
 
 /// Calls an engine directly.
 #[derive(Clone)]
@@ -78,6 +79,11 @@ impl InProcess {
                 Reply::Worker(boxed(engine.drain_worker(namespace, id)).await?)
             }
             Request::Ready => Reply::Ready(engine.ready()?),
+            Request::Doctor => Reply::Doctor(boxed(engine.doctor()).await),
+            Request::Store { partition, records } => {
+                let wanted = Wanted { partition: *partition, records: *records };
+                Reply::Store(Box::new(boxed(engine.store(wanted)).await?))
+            }
         })
     }
 
@@ -147,6 +153,15 @@ impl Transport for InProcess {
             };
             let all: EventStream = Box::pin(stream::try_unfold(events, next).try_flatten());
             Ok(all)
+        })
+    }
+
+    fn backup(&self) -> BoxFuture<'_, Result<ByteStream, SendError>> {
+        Box::pin(async {
+            let backup = self.0.backup()?;
+            let pieces: ByteStream =
+                Box::pin(stream::unfold(backup, async |mut backup| Some((Ok(backup.next().await?), backup))));
+            Ok(pieces)
         })
     }
 }

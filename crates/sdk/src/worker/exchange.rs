@@ -34,8 +34,8 @@ use super::held::Held;
 use super::outbox::{Content, LINGER, Outbox};
 use super::reply::Verdict;
 use super::{Settings, pace::Pace};
-use crate::Error;
 use crate::transport::{FromReply, Request, SendError, Transport};
+use crate::{Error, far};
 
 /// How long an exchange is parked while no lease is held.
 const IDLE_WAIT: Duration = Duration::from_secs(30);
@@ -150,7 +150,7 @@ impl Exchanger {
 
     fn begin_drain(&mut self) {
         debug!(running = self.running, "draining");
-        self.drain = Some(Drain { until: Instant::now() + self.settings.drain_timeout, is_heard: false });
+        self.drain = Some(Drain { until: far::after(self.settings.drain_timeout), is_heard: false });
     }
 
     fn is_done(&mut self, now: Instant) -> bool {

@@ -59,15 +59,21 @@ impl Outbox {
     /// Adds lines to an attempt's log. More than the server would ever keep are dropped here.
     pub(super) fn push_log(&mut self, lease: &str, mut lines: Vec<String>, now: Instant) {
         self.logs_since.get_or_insert(now);
-        match self.logs.iter_mut().rfind(|log| log.lease == lease) {
-            Some(log) => {
-                let bytes: usize = log.lines.iter().map(String::len).sum();
-                if bytes < LOG_BYTES && log.lines.len() + lines.len() <= LOG_LINES {
-                    log.lines.append(&mut lines);
-                }
+        let log = match self.logs.iter_mut().rposition(|log| log.lease == lease) {
+            Some(at) => self.logs.get_mut(at),
+            None => {
+                self.logs.push_back(ExchangeLog { lease: lease.to_owned(), lines: Vec::new() });
+                self.logs.back_mut()
             }
-            None => self.logs.push_back(ExchangeLog { lease: lease.to_owned(), lines }),
-        }
+        };
+        let Some(log) = log else { return };
+        let mut bytes: usize = log.lines.iter().map(String::len).sum();
+        lines.truncate(LOG_LINES.saturating_sub(log.lines.len()));
+        log.lines.extend(lines.into_iter().take_while(|line| {
+            let has_room = bytes < LOG_BYTES;
+            bytes += line.len();
+            has_room
+        }));
     }
 
     /// Takes back what was refused for now, in front of what came later.
@@ -218,6 +224,9 @@ mod tests {
         }
         let kept: usize = outbox.take().logs[0].lines.iter().map(String::len).sum();
         assert!(kept <= LOG_BYTES + line.len(), "{kept}");
+        // One that says too much at once keeps the beginning.
+        outbox.push_log("c", vec!["x".to_owned(); LOG_LINES + 5], Instant::now());
+        assert_eq!(outbox.take().logs[0].lines.len(), LOG_LINES);
     }
 
     #[tokio::test(start_paused = true)]

@@ -137,7 +137,7 @@ async fn failures_and_releases() {
     assert_eq!(lease["attempt"], 1, "a release costs no attempt");
 
     let error = r#"{"type":"http_503","message":"later","details":{"a": 1}}"#;
-    let body = format!(r#"{{"error":{error},"retry_after_ms":1}}"#);
+    let body = format!(r#"{{"error":{error},"retry_after_ms":250}}"#);
     let end = client.call(&lease_path(&lease, "fail"), &body).await;
     assert!(end["state"] == "scheduled" && end["run_at"].is_string(), "{end}");
     let stale = client.post(&lease_path(&lease, "heartbeat"), "{}").await;

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use serde_json::json;
+use stint::Client;
 use stint::api::Instant;
 use stint_engine::backup::{Arriving, Backup, Contents, Damage, ReadError, verify};
 
-use super::{fetch, look, progress};
+use super::{ask, look, progress};
 use crate::commands::connection::{Connection, block_on};
 use crate::exit::Failed;
 use crate::output;
@@ -40,14 +41,10 @@ pub(super) fn run(args: Args) -> Result<()> {
         );
     }
     let part = part_of(&args.file);
-    let ended = block_on(async {
-        let mut interrupts = Interrupts::listen()?;
-        tokio::select! {
-            biased;
-            () = interrupts.heard() => Err(Failed::Interrupted.into()),
-            written = write(&args, &part) => written,
-        }
-    });
+    let ended = match &args.store {
+        Some(url) => block_on(unless_interrupted(of_store(url, &part))),
+        None => ask(&args.connection, |client| unless_interrupted(of_server(client, &part))),
+    };
     let contents = match ended.and_then(|contents| complete(&part, &args.file, contents)) {
         Ok(contents) => contents,
         Err(error) => {
@@ -65,35 +62,38 @@ fn part_of(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// Writes what comes and checks it on the way.
-async fn write(args: &Args, part: &Path) -> Result<Contents> {
-    let file = File::create(part).with_context(|| format!("cannot write {}", part.display()))?;
-    let mut arrived = Arrived {
-        file: BufWriter::new(file),
-        arriving: Arriving::default(),
-        bar: progress::bytes("copying", None),
-    };
-    match &args.store {
-        Some(url) => {
-            let looked = look(url).await?;
-            let mut backup = Backup::of_store(looked.store.clone()).await?;
-            while let Some(piece) = backup.next().await {
-                arrived.take(&piece)?;
-            }
-            // It says the same in its last frame, which is what is checked.
-            _ = backup.ended().await;
-            looked.store.close().await?;
-        }
-        None => {
-            let mut reply = fetch(&args.connection, "/v1/store/backup", &[]).await?;
-            while let Some(piece) = reply.chunk().await.context("the server broke off")? {
-                arrived.take(&piece)?;
-            }
-        }
+async fn unless_interrupted(writing: impl Future<Output = Result<Contents>>) -> Result<Contents> {
+    let mut interrupts = Interrupts::listen()?;
+    tokio::select! {
+        biased;
+        () = interrupts.heard() => Err(Failed::Interrupted.into()),
+        written = writing => written,
+    }
+}
+
+async fn of_store(url: &StoreUrl, part: &Path) -> Result<Contents> {
+    let mut arrived = Arrived::at(part)?;
+    let looked = look(url).await?;
+    let mut backup = Backup::of_store(looked.store.clone()).await?;
+    while let Some(piece) = backup.next().await {
+        arrived.take(&piece)?;
+    }
+    // It says the same in its last frame, which is what is checked.
+    _ = backup.ended().await;
+    looked.store.close().await?;
+    arrived.end()
+}
+
+async fn of_server(client: Client, part: &Path) -> Result<Contents> {
+    let mut arrived = Arrived::at(part)?;
+    let mut pieces = client.backup();
+    while let Some(piece) = pieces.next().await {
+        arrived.take(&piece?)?;
     }
     arrived.end()
 }
 
+/// What has come so far, written, and checked on the way.
 struct Arrived {
     file: BufWriter<File>,
     arriving: Arriving,
@@ -101,6 +101,13 @@ struct Arrived {
 }
 
 impl Arrived {
+    fn at(part: &Path) -> Result<Self> {
+        let unwritable = |error| Failed::Usage(format!("cannot write {}: {error}", part.display()));
+        let file = File::create(part).map_err(unwritable)?;
+        let (file, bar) = (BufWriter::new(file), progress::bytes("copying", None));
+        Ok(Self { file, arriving: Arriving::default(), bar })
+    }
+
     fn take(&mut self, piece: &[u8]) -> Result<()> {
         self.file.write_all(piece).context("cannot write the backup")?;
         self.bar.inc(piece.len() as u64);

@@ -1,11 +1,11 @@
 //! `stint store inspect`.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use stint::api::{PARTITION_MAX, StoreReport, StoredRecord};
 use stint_engine::inspect::{Wanted, inspect, records_of};
 
-use super::{fetch, look};
+use super::{ask, look};
 use crate::commands::connection::{Connection, block_on};
 use crate::exit::Failed;
 use crate::store::StoreUrl;
@@ -35,7 +35,13 @@ pub(super) fn run(args: Args) -> Result<()> {
         let records = block_on(records(id, url))?;
         return print_records(id, &records, args.connection.json);
     }
-    let report = block_on(report(&args))?;
+    let wanted = Wanted { partition: args.partition, records: !args.quick };
+    let report = match &args.store {
+        Some(url) => block_on(report(url, wanted))?,
+        None => ask(&args.connection, async |client| {
+            Ok(client.store_of(wanted.partition, wanted.records).await?)
+        })?,
+    };
     if args.connection.json { output::json(&report) } else { print(&report) }
 }
 
@@ -47,14 +53,7 @@ async fn records(id: &str, url: &StoreUrl) -> Result<Vec<StoredRecord>> {
     Ok(found)
 }
 
-async fn report(args: &Args) -> Result<StoreReport> {
-    let wanted = Wanted { partition: args.partition, records: !args.quick };
-    let Some(url) = &args.store else {
-        let mut query = vec![("records", wanted.records.to_string())];
-        query.extend(wanted.partition.map(|partition| ("partition", partition.to_string())));
-        let reply = fetch(&args.connection, "/v1/store", &query).await?;
-        return serde_json::from_slice(&reply.bytes().await?).context("the server's answer can't be read");
-    };
+async fn report(url: &StoreUrl, wanted: Wanted) -> Result<StoreReport> {
     let looked = look(url).await?;
     if let Some(missing) = looked.missing {
         let (batches, partitions) = (missing.batches, missing.partitions);

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 use stint_engine::backup::{Contents, ReadError, RestoreError, Restored, restore, verify};
 
@@ -28,7 +28,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<()> {
-    let open = || File::open(&args.file).with_context(|| args.file.display().to_string());
+    let unopened = |error| Failed::Usage(format!("{}: {error}", args.file.display()));
+    let open = || File::open(&args.file).map_err(unopened);
     let source = open()?;
     let length = source.metadata()?.len();
     let bar = progress::bytes("checking", Some(length));

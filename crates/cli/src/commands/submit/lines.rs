@@ -62,6 +62,9 @@ pub(super) fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, Option<u64>
     }
     let file = File::open(path)?;
     let about = file.metadata()?;
+    if about.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
     Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
 

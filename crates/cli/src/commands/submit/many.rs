@@ -55,7 +55,14 @@ pub(super) fn run(args: Args) -> Result<()> {
     let path = args.file.clone().unwrap_or_default();
     let named = |error| Failed::Usage(format!("{}: {error}", path.display()));
     let (source, length) = lines::open(&path).map_err(named)?;
-    let create = |path: &Path| File::create(path).with_context(|| path.display().to_string());
+    if args.to_line.is_some_and(|last| last < args.from_line) {
+        return Err(
+            Failed::Usage("--to-line is before --from-line: there is nothing to submit".to_owned()).into()
+        );
+    }
+    let create = |path: &Path| {
+        File::create(path).map_err(|error| Failed::Usage(format!("{}: {error}", path.display())))
+    };
     let rejects = args.rejects.as_deref().map(create).transpose()?;
     let form = lines::Form {
         kind: args.kind,

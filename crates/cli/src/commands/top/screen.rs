@@ -16,6 +16,9 @@ use crate::commands::lane::mode;
 /// Rates kept for the curve.
 const HISTORY: usize = 300;
 
+/// Below this width columns that can be missed are.
+const NARROW: u16 = 60;
+
 /// What is on the screen.
 #[derive(Debug)]
 pub(super) struct Screen {
@@ -49,16 +52,20 @@ impl Screen {
 
     /// Draws it.
     pub(super) fn draw(&self, frame: &mut Frame<'_>) {
-        let lanes = u16::try_from(self.look.lanes.len()).unwrap_or(u16::MAX).saturating_add(3);
-        let workers = u16::try_from(self.look.workers.len()).unwrap_or(u16::MAX).saturating_add(3);
-        let [head, curve, lane_area, worker_area, failures] = Layout::vertical([
-            Constraint::Length(3),
-            Constraint::Length(5),
-            Constraint::Length(lanes.min(14)),
-            Constraint::Length(workers.min(14)),
-            Constraint::Min(3),
-        ])
-        .areas(frame.area());
+        // What matters most has its place first, and the curve gets what is left.
+        let mut left = frame.area().height;
+        let mut take = |wanted: usize| {
+            let taken = u16::try_from(wanted).unwrap_or(u16::MAX).min(left);
+            left -= taken;
+            Constraint::Length(taken)
+        };
+        let head = take(3);
+        let lanes = take(self.look.lanes.len().saturating_add(3).min(14));
+        let workers = take(self.look.workers.len().saturating_add(3).min(14));
+        let failures = take(self.look.failures.len() + 1);
+        let curve = take(5);
+        let areas = Layout::vertical([head, curve, lanes, workers, failures]).areas(frame.area());
+        let [head, curve, lane_area, worker_area, failures] = areas;
         frame.render_widget(self.head(), head);
         let rates: Vec<u64> = self.history.iter().copied().collect();
         let curve_widget = Sparkline::default()
@@ -106,13 +113,14 @@ impl Screen {
             ])
             .style(style)
         });
+        let narrow = area.width < NARROW;
         let widths = [
-            Constraint::Fill(2),
             Constraint::Fill(1),
-            Constraint::Length(9),
-            Constraint::Length(9),
-            Constraint::Length(9),
-            Constraint::Length(11),
+            Constraint::Length(if narrow { 6 } else { 12 }),
+            Constraint::Length(if narrow { 5 } else { 9 }),
+            Constraint::Length(if narrow { 7 } else { 9 }),
+            Constraint::Length(if narrow { 7 } else { 9 }),
+            Constraint::Length(if narrow { 0 } else { 11 }),
         ];
         let table = Table::new(rows, widths)
             .header(header(["lane", "mode", "ready", "running", "waiting", "max length"]))
@@ -133,13 +141,14 @@ impl Screen {
             ])
             .style(style)
         });
+        let narrow = area.width < NARROW;
         let widths = [
             Constraint::Fill(2),
-            Constraint::Fill(1),
-            Constraint::Fill(2),
-            Constraint::Length(7),
-            Constraint::Length(7),
-            Constraint::Length(9),
+            if narrow { Constraint::Length(0) } else { Constraint::Fill(1) },
+            if narrow { Constraint::Length(0) } else { Constraint::Fill(2) },
+            Constraint::Length(if narrow { 5 } else { 7 }),
+            Constraint::Length(if narrow { 4 } else { 7 }),
+            Constraint::Length(if narrow { 7 } else { 9 }),
         ];
         let table = Table::new(rows, widths)
             .header(header(["worker", "lanes", "kinds", "holds", "free", "seen"]))
@@ -212,6 +221,16 @@ mod tests {
         screen.take(Err(anyhow::anyhow!("no answer")));
         let shown = drawn(&screen, 100, 30);
         assert!(shown.contains("no answer") && shown.contains("12 ready"), "{shown}");
+    }
+
+    #[test]
+    fn a_small_terminal_shows_what_matters_most() {
+        let screen = Screen::new("http://127.0.0.1:7400".to_owned(), look());
+        let shown = drawn(&screen, 40, 12);
+        for wanted in ["12 ready", "mail", "paused", "w1"] {
+            assert!(shown.contains(wanted), "{wanted} in\n{shown}");
+        }
+        assert!(!shown.contains("completed a second"), "{shown}");
     }
 
     #[test]

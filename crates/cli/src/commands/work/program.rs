@@ -16,6 +16,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
 use super::group::Group;
+use super::guard::Guard;
 use super::lines::Lines;
 use super::{OutputForm, channel, ended};
 
@@ -41,6 +42,8 @@ pub(super) struct Program {
     pub(super) non_retryable: Vec<i32>,
     pub(super) grace: Duration,
     pub(super) is_quiet: bool,
+    /// Ends programs if this process can't.
+    pub(super) guard: Arc<Guard>,
     /// Becomes true when programs have to stop because the worker does.
     pub(super) draining: watch::Receiver<bool>,
 }
@@ -74,7 +77,7 @@ impl Program {
         ours.set_nonblocking(true)?;
         let channel = UnixStream::from_std(ours)?;
         let mut child = self.start(&context, &input, theirs)?;
-        let mut group = Group::of(child.id());
+        let mut group = Group::of(child.id(), Arc::clone(&self.guard));
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let log = Log { context: context.clone(), is_quiet: self.is_quiet };
         let said = Said::default();

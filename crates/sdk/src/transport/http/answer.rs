@@ -52,6 +52,8 @@ fn reply(request: &Request, body: &[u8]) -> Result<Reply, SendError> {
         Request::Workers { .. } => Reply::Workers(read(body)?),
         Request::DrainWorker(..) => Reply::Worker(read(body)?),
         Request::Ready => Reply::Ready(read(body)?),
+        Request::Doctor => Reply::Doctor(read(body)?),
+        Request::Store { .. } => Reply::Store(read(body)?),
     })
 }
 

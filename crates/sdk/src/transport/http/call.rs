@@ -46,6 +46,11 @@ impl<'a> Call<'a> {
         Self::get(vec!["v1", "executions", &of.name, "events"], &of.namespace)
     }
 
+    /// A copy of the store.
+    pub(super) fn backup() -> Self {
+        Self::get(vec!["v1", "store", "backup"], DEFAULT_NAMESPACE)
+    }
+
     pub(super) fn of(request: &'a Request) -> Self {
         match request {
             Request::Submit(body) => Self::post(vec!["v1", "executions"], body),
@@ -118,6 +123,13 @@ impl<'a> Call<'a> {
             Request::Workers { namespace } => Self::get(vec!["v1", "workers"], namespace),
             Request::DrainWorker(id, body) => Self::post(vec!["v1", "workers", id, "drain"], body),
             Request::Ready => Self::get(vec!["readyz"], DEFAULT_NAMESPACE),
+            Request::Doctor => Self::get(vec!["v1", "doctor"], DEFAULT_NAMESPACE),
+            Request::Store { partition, records } => {
+                let mut call = Self::get(vec!["v1", "store"], DEFAULT_NAMESPACE);
+                call.ask("partition", *partition);
+                call.ask("records", Some(records));
+                call
+            }
         }
     }
 }

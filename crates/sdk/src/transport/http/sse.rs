@@ -1,15 +1,11 @@
 //! Server-sent events, as the server sends them: `data:` holds an event as JSON, whose cursor is its id.
 
-use std::time::Duration;
-
 use futures_util::stream;
 use reqwest::Response;
 use stint_api::ExecutionEvent;
 
+use super::SILENCE;
 use crate::transport::{EventStream, SendError};
-
-/// How long a stream may say nothing at all before it is opened anew: a connection can be dead without a word.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// The longest line there can be: an event is far shorter.
 const LINE_BYTES: usize = 1 << 20;
@@ -44,7 +40,7 @@ impl Reading {
             match tokio::time::timeout(SILENCE, self.response.chunk()).await {
                 Ok(Ok(Some(chunk))) => self.bytes.extend_from_slice(&chunk),
                 Ok(Ok(None)) => return Ok(None),
-                Ok(Err(error)) => return Err(SendError::Lost(super::chain(&error))),
+                Ok(Err(error)) => return Err(SendError::Lost(super::cause(&error))),
                 Err(_) => return Err(SendError::Lost("the stream fell silent".to_owned())),
             }
         }
