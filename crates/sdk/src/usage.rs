@@ -10,6 +10,16 @@ use stint_api::Usage;
 const EVENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a provider said of one call.
+///
+/// ```
+/// let response = serde_json::json!({"id": "c1", "model": "m", "usage": {"prompt_tokens": 5, "completion_tokens": 2}});
+/// let reported: Option<stint::Reported> = stint::Reported::from_json(&response);
+/// assert_eq!(reported.as_ref().unwrap().response_id.as_deref(), Some("c1"));
+/// // A stream whose events were read already says the same.
+/// let mut meter = stint::Meter::new();
+/// meter.event(&response);
+/// assert_eq!(meter.reported(), reported);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reported {
     /// What it used.
