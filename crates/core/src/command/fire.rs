@@ -91,6 +91,9 @@ fn crash(context: &mut Context<'_>, mut execution: Execution) -> Result<(), Refu
 
 /// No lease used its permits, or not all came: they go back, and it asks again when it is wanted again.
 fn give_permits_back(context: &mut Context<'_>, mut execution: Execution) {
+    if execution.spending.as_deref().is_some_and(|spending| spending.rests.is_some()) {
+        return permit::ask_again(context, execution);
+    }
     permit::end_all(context, &mut execution, true);
     context.put_silently(execution);
 }

@@ -56,7 +56,8 @@ pub use price::{
 pub use record::{ArchiveRecord, Record};
 pub use spec::Spec;
 pub use spending::{
-    BudgetUse, EpochRecord, Permit, PermitState, Spending, TENTATIVE_MS, UNUSED_MS, USES_MAX, WALL_CLOCK,
+    BudgetUse, EpochRecord, Permit, PermitState, REST_MS, Spending, TENTATIVE_MS, UNUSED_MS, USES_MAX,
+    WALL_CLOCK,
 };
 pub use step::{StepOutcome, StepRecord};
 pub use window::{Period, ROLLING_BUCKETS, ROLLING_MAX_MS, ROLLING_MIN_MS, WindowError, WindowKind};

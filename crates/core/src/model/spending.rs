@@ -5,13 +5,21 @@ use minicbor::{Decode, Encode};
 use super::amounts::Amounts;
 use super::hold::Shortfall;
 use crate::Millis;
-use crate::ids::LeaseToken;
+use crate::ids::{ExecutionId, LeaseToken};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A permit that no lease uses goes back after this time.
 pub const UNUSED_MS: Millis = 5_000;
 
 /// A grant that waits for others goes back after this time.
 pub const TENTATIVE_MS: Millis = 1_000;
+
+/// Of executions that want the same several budgets, each keeps what the other needs for a moment. What comes to it twice rests
+/// for a while of its own, at most so long after the first time and twice that after each other, so that they part.
+pub const REST_MS: Millis = 20;
+
+/// The longest rest is the first, doubled so often.
+const RESTS_MAX: u32 = 6;
 
 /// Budgets of one execution.
 pub const USES_MAX: usize = 8;
@@ -96,12 +104,18 @@ pub struct Spending {
     /// The lease goes on with an attempt that a budget stopped.
     #[n(9)]
     pub resumed: Option<bool>,
+    /// How often in a row one of several budgets said not now.
+    #[n(10)]
+    pub rounds: Option<u32>,
+    /// It rests until `until`, and then queues for the budget at this place.
+    #[n(11)]
+    pub rests: Option<u8>,
 }
 
 impl Spending {
     /// Whether something is asked for, queued or granted.
     pub fn is_pending(&self) -> bool {
-        self.permits.iter().any(Option::is_some)
+        self.rests.is_some() || self.permits.iter().any(Option::is_some)
     }
 
     /// Whether every permit of `uses` budgets is granted.
@@ -109,6 +123,13 @@ impl Spending {
         let granted =
             |permit: &Option<Permit>| permit.as_ref().is_some_and(|p| p.state == PermitState::Granted);
         self.permits.len() == uses && self.permits.iter().all(granted)
+    }
+
+    /// How long an execution rests before it asks again, after so many rounds: a hash, so that no two do the same.
+    pub fn rest_ms(&self, id: ExecutionId) -> Millis {
+        let longest = REST_MS << self.rounds.unwrap_or(0).min(RESTS_MAX);
+        let share = xxh3_64_with_seed(&id.0, u64::from(self.asks)) % 1_000;
+        1 + longest * share as Millis / 1_000
     }
 
     /// What it waits for, with the place among its budgets, if it is queued.

@@ -258,7 +258,7 @@ impl Booking<'_> {
         let Some(budget) = context.partition.budget(self.namespace, &shortfall.path) else { return };
         let (on_hard, grace_ms) = (budget.on_hard(), budget.stop_grace_ms());
         if is_open && on_hard != OnHard::Block {
-            let missing = rest.at_most(&Amounts::of([(shortfall.dimension.as_str(), u64::MAX)]));
+            let missing = rest.at_most(&Amounts::of([(shortfall.dimension.as_str(), shortfall.missing)]));
             let message = Message::Short { key, missing, shortfall: shortfall.clone(), on_hard, grace_ms };
             tell(context, key.execution.partition(), message);
         }

@@ -27,6 +27,7 @@ pub(in super::super) fn granted(context: &mut Context<'_>, key: PermitKey) {
     set(spending, place, PermitState::Granted);
     if spending.is_admitted(count) {
         spending.blocked_since = None;
+        spending.rounds = None;
         spending.until = Some(now.saturating_add(UNUSED_MS)).filter(|_| !running);
         return context.put_silently(execution);
     }
@@ -85,8 +86,18 @@ pub(in super::super) fn refused(
     end_all(context, &mut execution, true);
     let (error_type, message) = match denial {
         Denial::NotNow(_) => {
-            // It waits for the first that said no, holding nothing.
-            put_question(context, execution, &[place], true, None);
+            let (id, now) = (execution.id, context.now());
+            let Some(spending) = execution.spending.as_deref_mut() else { return Ok(()) };
+            let rounds = spending.rounds.unwrap_or(0);
+            spending.rounds = Some(rounds.saturating_add(1));
+            if rounds == 0 {
+                // It waits for the first that said no, holding nothing.
+                put_question(context, execution, &[place], true, None);
+            } else {
+                spending.rests = Some(key.n);
+                spending.until = Some(now.saturating_add(spending.rest_ms(id)));
+                context.put_silently(execution);
+            }
             return Ok(());
         }
         Denial::TooLarge(short) => {

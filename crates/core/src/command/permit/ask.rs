@@ -18,6 +18,13 @@ pub(in super::super) fn ask(context: &mut Context<'_>, id: ExecutionId) {
     put_question(context, execution, &(0..count).collect::<Vec<_>>(), count == 1, until);
 }
 
+/// An execution has rested: it queues where it was told not now.
+pub(in super::super) fn ask_again(context: &mut Context<'_>, mut execution: Execution) {
+    let Some(spending) = execution.spending.as_deref_mut() else { return };
+    let Some(place) = spending.rests.take() else { return };
+    put_question(context, execution, &[usize::from(place)], true, None);
+}
+
 /// Asks for some of an execution's permits, under a new ask; those that it has stay.
 pub(super) fn put_question(
     context: &mut Context<'_>,

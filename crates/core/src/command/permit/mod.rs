@@ -16,7 +16,7 @@ mod stop;
 mod suspend;
 
 pub(super) use answer::{checked, granted, queued, refused};
-pub(super) use ask::{ask, asks_of};
+pub(super) use ask::{ask, ask_again, asks_of};
 pub(super) use charge::priced;
 pub use charge::{ChargeLease, Charged, LeaseBudgets, LeasePermit, Spent};
 pub(super) use stop::{short, stop, stop_one};
@@ -76,6 +76,7 @@ pub(super) fn end_all(context: &mut Context<'_>, execution: &mut Execution, sett
     let Some(spending) = execution.spending.as_deref_mut() else { return };
     let permits = std::mem::take(&mut spending.permits);
     spending.until = None;
+    spending.rests = None;
     spending.blocked_since = None;
     for (n, permit) in permits.into_iter().enumerate() {
         let (Some(permit), Some(tree)) = (permit, tree_of(execution, n)) else { continue };
