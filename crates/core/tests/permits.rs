@@ -9,7 +9,6 @@ mod world;
 use proptest::prelude::*;
 use stint_core::command::*;
 use stint_core::model::*;
-use stint_core::*;
 use world::{World, usd};
 
 #[test]
@@ -230,7 +229,7 @@ fn op(losses: bool) -> impl Strategy<Value = Op> {
         1 => (0..3usize).prop_map(|which| Op::RollBack { which }),
     ];
     let share = if losses { 4 } else { 0 };
-    prop_oneof![44 => usual.clone().boxed(), share => lost.boxed()].boxed()
+    prop_oneof![44 => usual.boxed(), share => lost.boxed()].boxed()
 }
 
 const TREES: [&str; 2] = ["acme", "team"];

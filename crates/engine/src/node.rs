@@ -191,10 +191,7 @@ impl Node {
         partition: PartitionId,
         look: impl Fn(&Partition) -> T + Send + 'static,
     ) -> Result<T, CallError> {
-        let (reply, answer) = oneshot::channel();
-        let look = LookWith { look, seen: None, reply };
-        self.shared.ask(partition, Message::Look(Box::new(look)), 1);
-        answer.await.unwrap_or_else(|_| Err(self.shared.gone()))
+        self.shared.look(partition, look).await
     }
 
     /// Goes on building what lists need of a partition, by a bounded step, and says whether it is complete. It is
@@ -394,6 +391,19 @@ impl Shared {
     }
 
     /// Puts a message into a mailbox; whether anybody will take it.
+    /// See [`Node::look`].
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        partition: PartitionId,
+        look: impl Fn(&Partition) -> T + Send + 'static,
+    ) -> Result<T, CallError> {
+        let (reply, answer) = oneshot::channel();
+        let look = LookWith { look, seen: None, reply };
+        self.ask(partition, Message::Look(Box::new(look)), 1);
+        answer.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    /// Puts a message into a partition's mailbox; whether there is one.
     pub(crate) fn send(&self, partition: PartitionId, message: Message) -> bool {
         self.mailbox(partition).is_some_and(|mailbox| mailbox.sender.send(message).is_ok())
     }

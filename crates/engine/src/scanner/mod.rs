@@ -4,6 +4,7 @@
 
 mod audit;
 mod log;
+pub(crate) mod reconciler;
 mod retention;
 mod trims;
 
@@ -51,6 +52,7 @@ pub(crate) fn start(shared: &Arc<Shared>) {
         Box::new(retention::Retention::new(shared.clone())),
         Box::new(log::LogTrimmer::new(shared.clone())),
         Box::new(audit::Audit::new(shared.clone())),
+        Box::new(reconciler::Reconciler::new(shared.clone())),
     ];
     for scanner in scanners {
         let shared = shared.clone();

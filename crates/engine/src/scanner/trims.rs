@@ -33,11 +33,17 @@ struct Marks {
     due: AtomicI64,
     /// Bytes of log written by this process.
     log_bytes: AtomicU64,
+    /// Batches that this process has committed.
+    batches: AtomicU64,
 }
 
 impl Default for Trims {
     fn default() -> Self {
-        let marks = || Marks { due: AtomicI64::new(Millis::MIN), log_bytes: AtomicU64::new(0) };
+        let marks = || Marks {
+            due: AtomicI64::new(Millis::MIN),
+            log_bytes: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+        };
         Self { partitions: (0..PARTITIONS).map(|_| marks()).collect(), lowered: Notify::new() }
     }
 }
@@ -47,9 +53,15 @@ impl Trims {
     pub(crate) fn written(&self, partition: PartitionId, trim_at: Millis, log_bytes: u64) {
         let Some(marks) = self.marks(partition) else { return };
         marks.log_bytes.fetch_add(log_bytes, Relaxed);
+        marks.batches.fetch_add(1, Relaxed);
         if trim_at < Millis::MAX && marks.due.fetch_min(trim_at, Relaxed) > trim_at {
             self.lowered.notify_waiters();
         }
+    }
+
+    /// Batches that this process has committed there.
+    pub(crate) fn batches(&self, partition: PartitionId) -> u64 {
+        self.marks(partition).map_or(0, |marks| marks.batches.load(Relaxed))
     }
 
     /// When something may be due in a partition.

@@ -1,0 +1,218 @@
+//! Budgets against their ledger: sums, latches, and whether the attempts that hold money are still there.
+//!
+//! Counters and the ledger's position are read together, the entries up to there summed outside the actor, and the difference is
+//! applied to what the counters are by then. What was confirmed once is where the next pass begins; a partition that has
+//! written nothing is left alone.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use stint_core::command::{Drift, Outcome, Reconcile, Unverified, Verify};
+use stint_core::model::Entry;
+use stint_core::{Command, Millis, PARTITIONS, PartitionId, key};
+use stint_store as store;
+
+use super::{Scanned, Scanner};
+use crate::CallError;
+use crate::node::Shared;
+
+/// A partition that has written is looked at after this time.
+const EVERY_MS: Millis = 30_000;
+
+/// Whether permits are still wanted is asked so often.
+const ASKED_EVERY_MS: Millis = 600_000;
+
+/// A tree that failed is left alone for this time, doubled with every further failure.
+const BACK_OFF_MS: Millis = 60_000;
+
+/// Doublings at most.
+const BACK_OFFS_MAX: u32 = 6;
+
+/// Entries of one read.
+const ROWS: usize = 1_000;
+
+/// What is known of one partition.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    /// Batches it had committed at the last pass.
+    batches: u64,
+    /// When that was.
+    at: Millis,
+    /// When its permits were asked after.
+    asked_at: Millis,
+    /// Failures in a row, and until when it is left alone.
+    failures: u32,
+    until: Millis,
+}
+
+/// See the module.
+pub(super) struct Reconciler {
+    shared: Arc<Shared>,
+    known: Mutex<Vec<Known>>,
+}
+
+/// Why a tree could not be counted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReconcileError {
+    /// The partition did not answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The ledger can't be read.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+    /// An entry makes no sense. What can't be read is never taken for absent.
+    #[error("entry {seq} of the ledger can't be read: {reason}")]
+    Entry {
+        /// Its number.
+        seq: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Counts a tree's ledger, or one of its budgets', and corrects what differs unless it is only to be said; how many budgets
+/// were counted, and what differed.
+pub(crate) async fn reconcile(
+    shared: &Shared,
+    unverified: Unverified,
+    dry_run: bool,
+) -> Result<(usize, Vec<Drift>), ReconcileError> {
+    let (namespace, tree) = (unverified.namespace.clone(), unverified.tree.clone());
+    let partition = stint_core::command::budget_home(&namespace, &tree);
+    let Outcome::Unverified(mut recount) = shared.call(partition, Command::Unverified(unverified)).await?
+    else {
+        return Err(CallError::Internal.into());
+    };
+    if recount.is_empty() {
+        return Ok((0, Vec::new()));
+    }
+    let from = key::entry(&namespace, &tree, recount.from.saturating_add(1)).bytes;
+    let to = key::entry(&namespace, &tree, recount.upto.saturating_add(1)).bytes;
+    let mut range = store::Range { from, to, reverse: false, limit: ROWS };
+    loop {
+        let page = shared.store.range(store::PartitionId(partition.0), range.clone()).await?;
+        for (row, value) in page.rows {
+            let seq = key::read_entry(&row).unwrap_or_default();
+            let entry: Entry = minicbor::decode(&value)
+                .map_err(|error| ReconcileError::Entry { seq, reason: error.to_string() })?;
+            recount.add(seq, &entry);
+        }
+        match page.cursor {
+            Some(cursor) => range.from = cursor,
+            None => break,
+        }
+    }
+    let counted = recount.len();
+    match shared.call(partition, Command::Verify(Verify { recount: *recount, dry_run })).await? {
+        Outcome::Reconciled(drifts) => Ok((counted, drifts)),
+        _ => Err(CallError::Internal.into()),
+    }
+}
+
+impl Reconciler {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let now = shared.clock.now();
+        let known = vec![Known { at: now, asked_at: now, ..Known::default() }; usize::from(PARTITIONS)];
+        Self { shared, known: Mutex::new(known) }
+    }
+
+    fn get(&self, partition: PartitionId) -> Known {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(usize::from(partition.0)).copied().unwrap_or_default()
+    }
+
+    fn set(&self, partition: PartitionId, value: Known) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get_mut(usize::from(partition.0)) {
+            *known = value;
+        }
+    }
+
+    async fn scan(&self, partition: PartitionId, now: Millis) -> Scanned {
+        let mut known = self.get(partition);
+        let batches = self.shared.trims.batches(partition);
+        let mut scanned = Scanned::default();
+        let trees = match self.shared.look(partition, |partition| partition.trees()).await {
+            Ok(trees) => trees,
+            Err(error) => {
+                tracing::debug!(partition = partition.0, %error, "budgets can't be looked at");
+                return Scanned { processed: 0, errors: 1 };
+            }
+        };
+        let asks = now.saturating_sub(known.asked_at) >= ASKED_EVERY_MS;
+        for (namespace, tree) in trees {
+            let unverified =
+                Unverified { namespace: namespace.clone(), tree: tree.clone(), only: None, full: false };
+            match reconcile(&self.shared, unverified, false).await {
+                Ok((counted, drifts)) => {
+                    scanned.processed += counted;
+                    for drift in drifts {
+                        let Drift { path, window, period, counted, ledger } = drift;
+                        tracing::error!(
+                            namespace,
+                            path,
+                            window,
+                            period,
+                            ?counted,
+                            ?ledger,
+                            "a budget's sum was not its ledger's, and was corrected"
+                        );
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(partition = partition.0, tree, %error, "a tree of budgets can't be counted");
+                    scanned.errors += 1;
+                }
+            }
+            if asks {
+                let reconcile = Command::Reconcile(Reconcile { namespace, tree });
+                self.shared.send(partition, crate::partition::Message::Post(reconcile));
+            }
+        }
+        known.batches = batches;
+        known.at = now;
+        if asks {
+            known.asked_at = now;
+        }
+        if scanned.errors > 0 {
+            known.until = now.saturating_add(BACK_OFF_MS << known.failures.min(BACK_OFFS_MAX));
+            known.failures = known.failures.saturating_add(1);
+        } else {
+            known.failures = 0;
+            known.until = 0;
+        }
+        self.set(partition, known);
+        scanned
+    }
+}
+
+impl Scanner for Reconciler {
+    fn name(&self) -> &'static str {
+        "budgets"
+    }
+
+    fn filter(&self, partition: PartitionId, now: Millis) -> bool {
+        let mut known = self.get(partition);
+        if now < known.until || now - known.at < EVERY_MS {
+            return false;
+        }
+        let batches = self.shared.trims.batches(partition);
+        let is_new = known.batches != batches;
+        if !is_new {
+            // Looked at: the next time is as far away as after a pass.
+            known.at = now;
+            self.set(partition, known);
+        }
+        is_new
+    }
+
+    fn next(&self) -> Millis {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = known.iter().map(|known| known.at.saturating_add(EVERY_MS).max(known.until));
+        next.min().unwrap_or(Millis::MAX)
+    }
+
+    fn scan_partition(&self, partition: PartitionId, now: Millis) -> BoxFuture<'_, Scanned> {
+        Box::pin(self.scan(partition, now))
+    }
+}
