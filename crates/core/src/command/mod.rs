@@ -245,6 +245,8 @@ pub enum Outcome {
     Bulk(Box<BulkJob>),
     /// How a delivery ended.
     Delivered(DeliverAnswer),
+    /// Its steps are gone; its charges have to be named before the rest goes.
+    HasCharges,
     /// Done, nothing to say.
     Done,
 }

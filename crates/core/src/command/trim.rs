@@ -1,7 +1,7 @@
 //! Trimming: what has ended and outlived its retention goes, with all that hangs on it.
 
 use super::context::Context;
-use super::ending::oldest_attempt;
+use super::ending::{oldest_attempt, oldest_epoch};
 use super::{Outcome, Refusal};
 use crate::Millis;
 use crate::event::EventKind;
@@ -18,6 +18,8 @@ pub struct Trim {
     pub steps: Vec<Key>,
     /// There are more steps than these: only these go, and the rest with another command.
     pub more: bool,
+    /// Charges under its leases are among `steps`.
+    pub charges: bool,
 }
 
 impl Trim {
@@ -41,6 +43,14 @@ impl Trim {
         }
         if self.more {
             return Ok(Outcome::Done);
+        }
+        if execution.spending.is_some() {
+            if !self.charges {
+                return Ok(Outcome::HasCharges);
+            }
+            for epoch in oldest_epoch(&execution)..=execution.epoch {
+                context.delete_cold(key::epoch(self.id, epoch));
+            }
         }
         let spec = context.decode::<Spec>(&key::spec(self.id))?.unwrap_or_default();
         for (tag, value) in spec.tags.iter().flatten() {
@@ -198,7 +208,7 @@ mod tests {
         bed.pass(RETENTION_MS);
         let steps: Vec<Key> = bed.steps(id).into_values().map(|(key, _)| key).collect();
         assert!(steps.len() > 1);
-        let portion = Trim { id, steps: steps[..1].to_vec(), more: true };
+        let portion = Trim { id, steps: steps[..1].to_vec(), more: true, charges: false };
         bed.run(Command::Trim(portion)).unwrap();
         assert_eq!(bed.steps(id).len(), steps.len() - 1);
         assert_eq!(bed.state(id), crate::model::State::Completed, "all else waits for the last portion");

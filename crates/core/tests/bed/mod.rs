@@ -354,8 +354,12 @@ impl Bed {
     }
 
     pub fn trim(&mut self, id: ExecutionId) {
-        let steps = self.steps(id).into_values().map(|(key, _)| key).collect();
-        assert_eq!(self.run(Command::Trim(Trim { id, steps, more: false })), Ok(Outcome::Done));
+        let prefix = key::lease_charges(id);
+        let is_charge = |key: &&Key| key.table == prefix.table && key.bytes.starts_with(&prefix.bytes);
+        let charges: Vec<Key> = self.store.keys().filter(is_charge).cloned().collect();
+        let steps = self.steps(id).into_values().map(|(key, _)| key).chain(charges).collect();
+        let trim = Trim { id, steps, more: false, charges: true };
+        assert_eq!(self.run(Command::Trim(trim)), Ok(Outcome::Done));
     }
 
     pub fn show(&mut self, id: ExecutionId) -> Shown {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
-use stint_core::command::{Trim, TrimKey};
+use stint_core::command::{Outcome, Trim, TrimKey};
 use stint_core::model::RETENTION_MS;
 use stint_core::{Command, ExecutionId, Key, Millis, PARTITIONS, PartitionId, Table, key};
 use stint_store as store;
@@ -118,25 +118,27 @@ impl Retention {
             }
             Due::Execution(id) => *id,
         };
+        let mut charges = false;
         loop {
-            let Ok((steps, more)) = self.steps(partition, id).await else { return false };
-            let command = Command::Trim(Trim { id, steps, more });
-            if self.shared.call(partition, command).await.is_err() {
-                return false;
-            }
-            if !more {
-                return true;
+            let prefix = if charges { key::lease_charges(id) } else { key::steps(id) };
+            let Ok((steps, more)) = self.rows(partition, &prefix).await else { return false };
+            let command = Command::Trim(Trim { id, steps, more, charges });
+            match self.shared.call(partition, command).await {
+                Err(_) => return false,
+                Ok(Outcome::HasCharges) => charges = true,
+                Ok(_) if !more => return true,
+                Ok(_) => {}
             }
         }
     }
 
-    /// The first steps of an execution, and whether there are more.
-    async fn steps(
+    /// The first of an execution's steps or charges, and whether there are more.
+    async fn rows(
         &self,
         partition: PartitionId,
-        id: ExecutionId,
+        prefix: &Key,
     ) -> Result<(Vec<Key>, bool), store::StoreError> {
-        let range = store::Range::prefix(&key::steps(id).bytes, STEPS);
+        let range = store::Range::prefix(&prefix.bytes, STEPS);
         let page = self.shared.store.range(store::PartitionId(partition.0), range).await?;
         let steps = page.rows.into_iter().map(|(bytes, _)| Key { table: Table::Ordered, bytes });
         Ok((steps.collect(), page.cursor.is_some()))

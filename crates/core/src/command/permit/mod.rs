@@ -25,6 +25,7 @@ pub(super) use suspend::stopped;
 
 use super::context::Context;
 use super::deliver;
+use super::ending::EPOCHS_MAX;
 use super::{Refusal, budget};
 use crate::ids::PartitionId;
 use crate::key;
@@ -113,6 +114,9 @@ pub(super) fn end_lease(context: &mut Context<'_>, execution: &mut Execution, sp
     let asks = spending.permits.iter().map(|permit| permit.as_ref().map_or(0, |permit| permit.ask)).collect();
     let record = EpochRecord { token, asks, attempt: execution.attempt, settled: spoken };
     context.put_cold(key::epoch(execution.id, execution.epoch), record.encode());
+    if let Some(oldest) = execution.epoch.checked_sub(EPOCHS_MAX).filter(|oldest| *oldest > 0) {
+        context.delete_cold(key::epoch(execution.id, oldest));
+    }
     end_all(context, execution, spoken);
 }
 
