@@ -8,8 +8,9 @@ use crate::log::validate_lines;
 use crate::object::{ObjectOnly, objects_only};
 use crate::worker::validate_claim;
 use crate::{
-    CLAIM_LEASES, CompleteRequest, EXCHANGE_ITEMS, EndReply, ExecutionState, FailRequest, Instant, Lease,
-    Limits, LogReply, Outcome, Payload, Problem, Progress, ReleaseRequest, SessionWorker, StepReply, check,
+    CLAIM_LEASES, ChargeReply, CompleteRequest, EXCHANGE_ITEMS, EndReply, ExchangeCharge, ExchangeHold,
+    ExecutionState, ExtendReply, FailRequest, Instant, Lease, Limits, LogReply, Outcome, Payload, Problem,
+    Progress, ReleaseRequest, SessionWorker, StepReply, StopAction, SuspendedRequest, check,
 };
 
 /// What a worker says. Answered as soon as there is anything to say, at the latest after `wait_ms`.
@@ -44,6 +45,12 @@ pub struct ExchangeRequest {
     /// Lines for the logs of leased executions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<ExchangeLog>,
+    /// What was spent. It is recorded before the attempt ends by the same exchange.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charges: Vec<ExchangeCharge>,
+    /// Asks for more money.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<ExchangeHold>,
     /// Whose work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -61,7 +68,7 @@ pub struct ExchangeLease {
     pub progress: Option<Progress>,
 }
 
-/// An attempt that ended: `{lease, complete: {..} | fail: {..} | release: {}}`.
+/// An attempt that ended or parked: `{lease, complete: {..} | fail: {..} | release: {} | suspended: {}}`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ExchangeResult {
     /// The lease.
@@ -105,7 +112,7 @@ pub struct ExchangeReply {
     /// New leases, and those of replies that were not read.
     #[serde(default)]
     pub leases: Vec<Lease>,
-    /// One for each result, step and entry of logs, and for each listed lease that is refused.
+    /// One for each result, step, charge, hold and entry of logs, and for each listed lease that is refused.
     #[serde(default)]
     pub answers: Vec<ExchangeAnswer>,
     /// Leases whose work has to stop.
@@ -116,7 +123,7 @@ pub struct ExchangeReply {
     pub drain: bool,
 }
 
-/// The answer to a result (`key` absent), a step, or an entry of logs.
+/// The answer to a result (nothing but the lease is named), a step, a charge, a hold, or an entry of logs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExchangeAnswer {
     /// The lease.
@@ -125,6 +132,10 @@ pub struct ExchangeAnswer {
     pub key: Option<String>,
     /// Whether it is about lines of the log.
     pub logs: bool,
+    /// The charge's id.
+    pub charge_id: Option<String>,
+    /// The id of an ask for more.
+    pub hold: Option<String>,
     /// What became of it.
     pub answer: Answer,
 }
@@ -138,6 +149,10 @@ pub enum Answer {
     Step(StepReply),
     /// Lines are kept: `{accepted}`.
     Logged(LogReply),
+    /// A charge is recorded: `{charged: {..}}`.
+    Charged(ChargeReply),
+    /// More is held, or is not: `{extended: {..}}`.
+    Extended(ExtendReply),
     /// It was refused: `{error}`.
     Refused(Problem),
 }
@@ -152,6 +167,9 @@ pub struct ExchangeStop {
     pub reason: String,
     /// After this the lease is taken away; 0 if it already is.
     pub grace_ms: u64,
+    /// What becomes of the execution when its worker has stopped.
+    #[serde(default)]
+    pub action: StopAction,
 }
 
 objects_only!(ExchangeRequest, ExchangeLease, ExchangeStep, ExchangeLog);
@@ -172,6 +190,8 @@ impl ExchangeRequest {
             ("results", self.results.len()),
             ("steps", self.steps.len()),
             ("logs", self.logs.len()),
+            ("charges", self.charges.len()),
+            ("holds", self.holds.len()),
         ];
         for (field, len) in lists {
             check::count(field, len, EXCHANGE_ITEMS)?;
@@ -181,6 +201,8 @@ impl ExchangeRequest {
             None => Ok(()),
         })?;
         check::each("results", &self.results, |_, result| result.outcome.validate(limits))?;
+        check::each("charges", &self.charges, |_, charge| charge.validate())?;
+        check::each("holds", &self.holds, |_, hold| hold.validate())?;
         check::each("logs", &self.logs, |_, log| validate_lines("lines", &log.lines))?;
         check::each("steps", &self.steps, |_, step| {
             check::step_key("key", &step.key)?;
@@ -192,11 +214,15 @@ impl ExchangeRequest {
 impl<'de> Deserialize<'de> for ExchangeResult {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wire = ExchangeResultForm::deserialize(ObjectOnly(deserializer))?;
-        let outcome = match (wire.complete, wire.fail, wire.release) {
-            (Some(complete), None, None) => Outcome::Complete(complete),
-            (None, Some(fail), None) => Outcome::Fail(fail),
-            (None, None, Some(release)) => Outcome::Release(release),
-            _ => return Err(D::Error::custom("expected exactly one of `complete`, `fail`, `release`")),
+        let outcome = match (wire.complete, wire.fail, wire.release, wire.suspended) {
+            (Some(complete), None, None, None) => Outcome::Complete(complete),
+            (None, Some(fail), None, None) => Outcome::Fail(fail),
+            (None, None, Some(release), None) => Outcome::Release(release),
+            (None, None, None, Some(suspended)) => Outcome::Suspended(suspended),
+            _ => {
+                let expected = "expected exactly one of `complete`, `fail`, `release`, `suspended`";
+                return Err(D::Error::custom(expected));
+            }
         };
         Ok(Self { lease: wire.lease, outcome })
     }
@@ -213,6 +239,12 @@ impl Serialize for ExchangeAnswer {
         if self.logs {
             map.serialize_entry("logs", &true)?;
         }
+        if let Some(id) = &self.charge_id {
+            map.serialize_entry("charge_id", id)?;
+        }
+        if let Some(id) = &self.hold {
+            map.serialize_entry("hold", id)?;
+        }
         match &self.answer {
             Answer::Done(end) => {
                 map.serialize_entry("state", &end.state)?;
@@ -224,6 +256,8 @@ impl Serialize for ExchangeAnswer {
             Answer::Step(StepReply::Unknown) => map.serialize_entry("unknown", &true)?,
             Answer::Step(StepReply::Result(result)) => map.serialize_entry("result", result)?,
             Answer::Logged(logged) => map.serialize_entry("accepted", &logged.accepted)?,
+            Answer::Charged(charged) => map.serialize_entry("charged", charged)?,
+            Answer::Extended(extended) => map.serialize_entry("extended", extended)?,
             Answer::Refused(problem) => map.serialize_entry("error", problem)?,
         }
         map.end()
@@ -239,15 +273,18 @@ impl<'de> Deserialize<'de> for ExchangeAnswer {
             (None, None, Some(result)) => Answer::Step(StepReply::Result(result)),
             (None, None, None) if wire.run => Answer::Step(StepReply::Run),
             (None, None, None) if wire.unknown => Answer::Step(StepReply::Unknown),
-            _ => match wire.accepted {
-                Some(accepted) => Answer::Logged(LogReply { accepted }),
-                None => {
-                    let expected = "expected `state`, `run`, `unknown`, `result`, `accepted` or `error`";
+            _ => match (wire.accepted, wire.charged, wire.extended) {
+                (Some(accepted), _, _) => Answer::Logged(LogReply { accepted }),
+                (None, Some(charged), _) => Answer::Charged(charged),
+                (None, None, Some(extended)) => Answer::Extended(extended),
+                (None, None, None) => {
+                    let expected = "expected `state`, `run`, `unknown`, `result`, `accepted`, `charged`, `extended` or `error`";
                     return Err(D::Error::custom(expected));
                 }
             },
         };
-        Ok(Self { lease: wire.lease, key: wire.key, logs: wire.logs, answer })
+        let (charge_id, hold) = (wire.charge_id, wire.hold);
+        Ok(Self { lease: wire.lease, key: wire.key, logs: wire.logs, charge_id, hold, answer })
     }
 }
 
@@ -264,9 +301,12 @@ pub(crate) struct ExchangeResultForm {
     fail: Option<FailRequest>,
     /// It is given back unused.
     release: Option<ReleaseRequest>,
+    /// It has stopped, as its budget asked.
+    suspended: Option<SuspendedRequest>,
 }
 
-/// The answer to a result (`key` and `logs` absent), a step (`key` present) or an entry of logs (`logs` true).
+/// The answer to a step (`key` present), an entry of logs (`logs` true), a charge (`charge_id`), an ask for more (`hold`), or
+/// a result (none of them).
 #[derive(Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct ExchangeAnswerForm {
@@ -277,6 +317,14 @@ pub(crate) struct ExchangeAnswerForm {
     /// It is about lines of the log.
     #[serde(default)]
     logs: bool,
+    /// The charge's id.
+    charge_id: Option<String>,
+    /// The id of an ask for more.
+    hold: Option<String>,
+    /// How the charge was taken.
+    charged: Option<ChargeReply>,
+    /// Whether there is more.
+    extended: Option<ExtendReply>,
     /// So many lines are kept.
     accepted: Option<u64>,
     /// The end or the result is recorded: what the execution is now.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::present;
-use crate::{ExecutionState, Failure, Instant, Payload, Progress};
+use crate::{Amounts, BudgetUse, ExecutionState, Failure, Instant, Payload, Progress};
 
 /// Everything about an execution but its input and output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +65,12 @@ pub struct Execution {
     /// W3C trace context of the submitter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// What it may spend from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetUse>,
+    /// Spent over all its attempts.
+    #[serde(default, skip_serializing_if = "Amounts::is_empty")]
+    pub spent: Amounts,
 }
 
 /// One try.
@@ -87,6 +93,9 @@ pub struct AttemptView {
     /// What its worker said last of its progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// What it spent.
+    #[serde(default, skip_serializing_if = "Amounts::is_empty")]
+    pub spent: Amounts,
 }
 
 /// How an attempt ended.

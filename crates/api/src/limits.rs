@@ -91,6 +91,33 @@ pub const JITTER_MAX: u32 = 1_000;
 /// Longest name of a model, in bytes.
 pub const MODEL_BYTES: usize = 128;
 
+/// Largest amount: what an integer of any client holds, 2^53 - 1.
+pub const AMOUNT_MAX: u64 = (1 << 53) - 1;
+/// Dimensions that amounts, or the limits of one window, may have.
+pub const DIMENSIONS: usize = 16;
+/// Longest name of a dimension, in bytes.
+pub const DIMENSION_BYTES: usize = 64;
+/// Most levels of a budget's path.
+pub const PATH_LEVELS: usize = 8;
+/// Longest segment of a budget's path, in characters.
+pub const PATH_SEGMENT_CHARS: usize = 64;
+/// Most windows of a budget.
+pub const BUDGET_WINDOWS: usize = 8;
+/// Most soft limits of one dimension.
+pub const SOFT_LIMITS: usize = 16;
+/// Shortest rolling window, in milliseconds: a bucket of it is a second.
+pub const ROLLING_MS_MIN: u64 = 60_000;
+/// Longest rolling window, in milliseconds: a leap year.
+pub const ROLLING_MS_MAX: u64 = 366 * 24 * 3_600 * 1_000;
+/// Most budgets that an execution may name.
+pub const BUDGET_USES: usize = 8;
+/// Longest id of a charge, refund, top-up, hold or extend, in bytes.
+pub const CHARGE_ID_BYTES: usize = 256;
+/// Most charges of one settle.
+pub const SETTLE_CHARGES: usize = 1_000;
+/// Most models that a price table may have.
+pub const PRICED_MODELS: usize = 1_000;
+
 /// The limits an operator may configure. The rest are constants of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

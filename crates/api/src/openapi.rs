@@ -16,7 +16,10 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::exchange::{ExchangeAnswerForm, ExchangeResultForm};
 use crate::step::StepReplyForm;
-use crate::{Code, ExchangeAnswer, ExchangeResult, Instant, Payload, Problem, StepReply, Thousandths};
+use crate::{
+    AMOUNT_MAX, Amounts, Code, DIMENSIONS, ExchangeAnswer, ExchangeResult, Instant, Payload, Problem,
+    SoftLimit, StepReply, Thousandths,
+};
 
 pub use bounds::{bounds, merge};
 
@@ -124,6 +127,17 @@ impl PartialSchema for Problem {
             .property("field", text("The field of the request that is to blame, as a path."))
             .property("remedy", text("What to do about it."))
             .property("retry_after_ms", integer("When to try again, if the server knows."))
+            .property(
+                "path",
+                text("Of `budget_exhausted` and `hold_too_large`: the budget whose limit is in the way."),
+            )
+            .property("window", text("Its window."))
+            .property("dimension", text("The dimension."))
+            .property("limit", integer("The hard limit, top-ups included."))
+            .property("used", integer("Used in the present period."))
+            .property("held", integer("Held."))
+            .property("missing", integer("What would have to become free."))
+            .property("resets_at", Instant::schema())
             .required("type")
             .required("title")
             .required("status")
@@ -135,6 +149,41 @@ impl PartialSchema for Problem {
     }
 }
 
+impl PartialSchema for Amounts {
+    fn schema() -> RefOr<Schema> {
+        let amount = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(0))
+            // 2^53 - 1, which a float holds exactly.
+            .maximum(Some(AMOUNT_MAX as f64))
+            .build();
+        ObjectBuilder::new()
+            .additional_properties(Some(RefOr::<Schema>::from(amount)))
+            .max_properties(Some(DIMENSIONS))
+            .description(Some(
+                "Whole numbers by dimension: `usd_micros`, `input_tokens`, `output_tokens`, `calls`, or any other name of \
+                 a-z 0-9 _ . -",
+            ))
+            .examples([json!({"usd_micros": 12_500, "calls": 1})])
+            .into()
+    }
+}
+
+impl PartialSchema for SoftLimit {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::Array(vec![Type::Integer, Type::String]))
+            .minimum(Some(0))
+            .maximum(Some(AMOUNT_MAX as f64))
+            .pattern(Some("^[1-9][0-9]{0,2}%$"))
+            .description(Some("An amount, or a part of the hard limit: \"80%\"."))
+            .examples([json!("80%"), json!(400_000)])
+            .into()
+    }
+}
+
+impl ToSchema for Amounts {}
+impl ToSchema for SoftLimit {}
 impl ToSchema for Payload {}
 impl ToSchema for Instant {}
 impl ToSchema for Thousandths {}

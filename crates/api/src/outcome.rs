@@ -46,6 +46,16 @@ pub struct ReleaseRequest {
     pub namespace: Option<String>,
 }
 
+/// `POST leases/{lease}/suspended`: the attempt has stopped as its budget asked, and goes on when there is money again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct SuspendedRequest {
+    /// Whose execution; another than the lease's is `not_found`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
 /// What the execution is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -57,7 +67,7 @@ pub struct EndReply {
     pub run_at: Option<Instant>,
 }
 
-/// One of the three ends, as an exchange carries it.
+/// One of the ends, as an exchange carries it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -67,9 +77,11 @@ pub enum Outcome {
     Fail(FailRequest),
     /// Unused.
     Release(ReleaseRequest),
+    /// Stopped, as its budget asked.
+    Suspended(SuspendedRequest),
 }
 
-objects_only!(CompleteRequest, FailRequest, ReleaseRequest);
+objects_only!(CompleteRequest, FailRequest, ReleaseRequest, SuspendedRequest);
 
 impl CompleteRequest {
     /// An end with this output.
@@ -112,6 +124,13 @@ impl ReleaseRequest {
     }
 }
 
+impl SuspendedRequest {
+    /// Checks the namespace.
+    pub fn validate(&self) -> Result<(), Problem> {
+        check::optional_name("namespace", self.namespace.as_ref())
+    }
+}
+
 impl Outcome {
     /// Checks whichever it is.
     pub fn validate(&self, limits: &Limits) -> Result<(), Problem> {
@@ -121,6 +140,7 @@ impl Outcome {
             }
             Self::Fail(fail) => fail.validate().map_err(|problem| problem.within("fail")),
             Self::Release(release) => release.validate().map_err(|problem| problem.within("release")),
+            Self::Suspended(suspended) => suspended.validate().map_err(|problem| problem.within("suspended")),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::Code;
+use crate::{Code, Shortfall};
 
 /// What went wrong, where, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,15 +18,17 @@ pub struct Problem {
     /// The field of the request that is to blame, as a path: `executions[3].retry.max_attempts`.
     pub field: Option<String>,
     /// What to do, where it is more than the code's own remedy.
-    pub remedy: Option<Cow<'static, str>>,
+    pub remedy: Option<Box<Cow<'static, str>>>,
     /// When to try again, in milliseconds from now.
     pub retry_after_ms: Option<u64>,
+    /// Which limit is in the way: members of their own in the document.
+    pub shortfall: Option<Box<Shortfall>>,
 }
 
 impl Problem {
     /// A problem of this code; `detail` says what happened this time.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), field: None, remedy: None, retry_after_ms: None }
+        Self { code, detail: detail.into(), field: None, remedy: None, retry_after_ms: None, shortfall: None }
     }
 
     /// An `invalid_field` problem about `field`.
@@ -44,7 +46,7 @@ impl Problem {
     /// Says what to do.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
-        self.remedy = Some(remedy.into());
+        self.remedy = Some(Box::new(remedy.into()));
         self
     }
 
@@ -52,6 +54,13 @@ impl Problem {
     #[must_use]
     pub fn retry_after_ms(mut self, ms: u64) -> Self {
         self.retry_after_ms = Some(ms);
+        self
+    }
+
+    /// Says which limit is in the way.
+    #[must_use]
+    pub fn shortfall(mut self, shortfall: Shortfall) -> Self {
+        self.shortfall = Some(Box::new(shortfall));
         self
     }
 
@@ -73,7 +82,7 @@ impl Problem {
 
     /// What to do about it.
     pub fn remedy_text(&self) -> &str {
-        self.remedy.as_deref().unwrap_or_else(|| self.code.remedy())
+        self.remedy.as_ref().map_or_else(|| self.code.remedy(), |text| text.as_ref().as_ref())
     }
 }
 
@@ -104,6 +113,18 @@ impl Serialize for Problem {
         if let Some(ms) = self.retry_after_ms {
             map.serialize_entry("retry_after_ms", &ms)?;
         }
+        if let Some(shortfall) = &self.shortfall {
+            let Shortfall { path, window, dimension, limit, used, held, missing, resets_at } = &**shortfall;
+            map.serialize_entry("path", path)?;
+            map.serialize_entry("window", window)?;
+            map.serialize_entry("dimension", dimension)?;
+            for (name, amount) in [("limit", limit), ("used", used), ("held", held), ("missing", missing)] {
+                map.serialize_entry(name, amount)?;
+            }
+            if let Some(resets_at) = resets_at {
+                map.serialize_entry("resets_at", resets_at)?;
+            }
+        }
         map.end()
     }
 }
@@ -125,8 +146,9 @@ impl<'de> Deserialize<'de> for Problem {
             code,
             detail: detail.into(),
             field: read.field,
-            remedy: read.remedy.filter(|text| text != code.remedy()).map(Cow::Owned),
+            remedy: read.remedy.filter(|text| text != code.remedy()).map(|text| Box::new(Cow::Owned(text))),
             retry_after_ms: read.retry_after_ms,
+            shortfall: read.shortfall.map(Box::new),
         })
     }
 }
@@ -141,6 +163,8 @@ struct ProblemDocument {
     field: Option<String>,
     remedy: Option<String>,
     retry_after_ms: Option<u64>,
+    #[serde(flatten)]
+    shortfall: Option<Shortfall>,
 }
 
 struct TypeUri(Code);

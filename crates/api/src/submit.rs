@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::budget_use::check_uses;
 use crate::object::{objects_only, unique_keys};
 use crate::{
-    Code, ExecutionState, FAIRNESS_KEY_BYTES, IDEMPOTENCY_KEY_CHARS, Instant, LEASE_TTL_MS_MAX,
+    BudgetUse, Code, ExecutionState, FAIRNESS_KEY_BYTES, IDEMPOTENCY_KEY_CHARS, Instant, LEASE_TTL_MS_MAX,
     LEASE_TTL_MS_MIN, Limits, MAX_CRASHES, PRIORITY_MAX, PRIORITY_MIN, Payload, Problem, Retry,
     TAG_VALUE_BYTES, TAGS, check,
 };
@@ -76,10 +77,9 @@ pub struct SubmitRequest {
     /// W3C trace context, handed to the worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// Not available yet: anything here is refused as such.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
-    pub budgets: Option<Box<RawValue>>,
+    /// What it may spend from; at most one budget of a tree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetUse>,
     /// Not available yet: anything here is refused as such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
@@ -125,13 +125,11 @@ impl SubmitRequest {
         if let Some(crashes) = self.max_crashes {
             check::range("max_crashes", crashes, 0, MAX_CRASHES)?;
         }
-        for (field, value) in [("budgets", &self.budgets), ("limits", &self.limits)] {
-            if value.is_some() {
-                let detail = format!("`{field}` is not available in this version");
-                return Err(Problem::new(Code::NotAvailable, detail).at(field));
-            }
+        if self.limits.is_some() {
+            let detail = "`limits` is not available in this version";
+            return Err(Problem::new(Code::NotAvailable, detail).at("limits"));
         }
-        Ok(())
+        check_uses(&self.budgets)
     }
 
     fn validate_names(&self) -> Result<(), Problem> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::amounts::check_amount;
 use crate::object::objects_only;
 use crate::{MODEL_BYTES, Problem, check};
 
@@ -29,9 +30,17 @@ pub struct Usage {
 objects_only!(Usage);
 
 impl Usage {
-    /// Checks the name, and that the cached tokens are some of those that were read.
+    /// Checks the name and the sizes, and that the cached tokens are some of those that were read.
     pub fn validate(&self) -> Result<(), Problem> {
         check::text("model", &self.model, MODEL_BYTES)?;
+        let counts = [
+            ("input_tokens", Some(self.input_tokens)),
+            ("output_tokens", Some(self.output_tokens)),
+            ("calls", self.calls),
+        ];
+        for (field, count) in counts {
+            count.map_or(Ok(()), check_amount).map_err(|problem| problem.at(field))?;
+        }
         check::range("cached_input_tokens", self.cached_input_tokens, 0, self.input_tokens).map_err(
             |problem| problem.remedy("Count cached tokens in input_tokens too: they are part of them."),
         )

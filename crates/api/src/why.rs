@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ExecutionState, Instant};
+use crate::{ExecutionState, Instant, Shortfall};
 
 /// What an execution waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,4 +28,27 @@ pub struct Waiting {
     /// When it will be gone, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Instant>,
+    /// Of `budget`: which, and what is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<WaitingForBudget>,
+}
+
+/// How an execution waits for a budget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WaitingForBudget {
+    /// The budget that it names.
+    pub path: String,
+    /// Its place in the tree's queue, from 1; absent if it has not asked yet, because `behind` is before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
+    /// An execution that names the same budgets and goes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<String>,
+    /// What is missing; absent if it waits only for those before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortfall: Option<Shortfall>,
+    /// Since when it waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Instant>,
 }

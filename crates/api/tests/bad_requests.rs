@@ -32,6 +32,15 @@ checked! {
     LaneSettings => |r| r.validate();
     LogRequest => |r| r.validate();
     Usage => |r| r.validate();
+    BudgetSettings => |r| r.validate();
+    RaiseRequest => |r| r.validate();
+    TopUpRequest => |r| r.validate();
+    RefundRequest => |r| r.validate();
+    BudgetChargeRequest => |r| r.validate();
+    HoldRequest => |r| r.validate();
+    SettleRequest => |r| r.validate();
+    LeaseHoldRequest => |r| r.validate();
+    PricesRequest => |r| r.validate();
 }
 
 /// Each line: body, expected code, expected field (`-` is none).
@@ -295,7 +304,7 @@ fn usage() {
     accept::<Usage>(
         r#"
         {"model":"m"}
-        {"model":"m","input_tokens":18446744073709551615,"cached_input_tokens":5,"output_tokens":7,"calls":0}
+        {"model":"m","input_tokens":9007199254740991,"cached_input_tokens":5,"output_tokens":7,"calls":0}
         "#,
     );
     check::<Usage>(
@@ -310,5 +319,101 @@ fn usage() {
         {"model":"m","tokens":1} => unknown_field tokens
         ["m"] => invalid_request -
         "#,
+    );
+}
+
+#[test]
+fn budgets() {
+    check::<BudgetSettings>(include_str!("bad/budget.txt"));
+    accept::<BudgetSettings>(
+        r#"
+        {"windows":[{"name":"all","kind":"total","limits":{"usd_micros":{"hard":500000,"soft":["80%",400000]}}}]}
+        {"windows":[{"name":"all","kind":"total","limits":{"calls":{"soft":[7]}}}],"on_hard":"block","shadow":true}
+        {"windows":[{"name":"r","kind":"rolling","every_ms":60000,"limits":{}},{"name":"d","kind":"day","tz":"Europe/Berlin","limits":{"calls":{"hard":0}}}],"default_hold":{"calls":1},"overshoot":{},"in_doubt_ms":0,"stop_grace_ms":0,"carry_over":false}
+        "#,
+    );
+}
+
+#[test]
+fn changes_of_budgets() {
+    check::<RaiseRequest>(
+        r#"
+        {"limits":{"calls":1}} => invalid_field window
+        {"window":"a b","limits":{"calls":1}} => invalid_field window
+        {"window":"w"} => invalid_field limits
+        {"window":"w","limits":{}} => invalid_field limits
+        {"window":"w","limits":{"calls":{"hard":1}}} => invalid_field limits.calls
+        {"window":"w","limits":{"calls":9007199254740992}} => amount_overflow limits.calls
+        "#,
+    );
+    check::<TopUpRequest>(
+        r#"
+        {"window":"w","amounts":{"calls":1}} => invalid_field id
+        {"id":"","window":"w","amounts":{"calls":1}} => invalid_field id
+        {"id":"t","window":"w","amounts":{}} => invalid_field amounts
+        {"id":"t","window":"w","amounts":{"calls":1},"expires_at":"soon"} => invalid_field expires_at
+        "#,
+    );
+    check::<RefundRequest>(
+        r#"
+        {"charge_id":"c","amounts":{"calls":1}} => invalid_field id
+        {"id":"c","charge_id":"c","amounts":{"calls":1}} => invalid_field id
+        {"id":"r","charge_id":"c","amounts":{}} => invalid_field amounts
+        "#,
+    );
+    check::<BudgetChargeRequest>(
+        r#"
+        {"amounts":{}} => invalid_field charge_id
+        {"charge_id":"c"} => invalid_field amounts
+        {"charge_id":"c","amounts":{},"usage":{"model":"m"}} => invalid_field usage
+        {"charge_id":"c","usage":{"model":"m","input_tokens":1,"cached_input_tokens":2}} => invalid_field usage.cached_input_tokens
+        {"charge_id":"c","amounts":{"a b":1}} => invalid_field amounts
+        {"charge_id":"c","amounts":{},"step":"s"} => unknown_field step
+        "#,
+    );
+}
+
+#[test]
+fn holds() {
+    check::<HoldRequest>(
+        r#"
+        {"amounts":{"calls":1},"ttl_ms":1} => invalid_field id
+        {"id":"h","amounts":{},"ttl_ms":1} => invalid_field amounts
+        {"id":"h","amounts":{"calls":1}} => invalid_field ttl_ms
+        {"id":"h","amounts":{"calls":1},"ttl_ms":0} => invalid_field ttl_ms
+        "#,
+    );
+    check::<SettleRequest>(
+        r#"
+        {"charges":[{"charge_id":"a","amounts":{}},{"charge_id":"b"}]} => invalid_field charges[1].amounts
+        {"charges":[{"charge_id":"","amounts":{}}]} => invalid_field charges[0].charge_id
+        {"spent":[]} => unknown_field spent
+        "#,
+    );
+    check::<LeaseHoldRequest>(
+        r#"
+        {"id":"h","path":"","amounts":{"calls":1}} => invalid_field path
+        {"id":"h"} => invalid_field amounts
+        "#,
+    );
+    accept::<SettleRequest>("{}");
+}
+
+#[test]
+fn prices() {
+    check::<PricesRequest>(
+        r#"
+        {} => invalid_field models
+        {"models":{"a*b":{"input":1,"output":1}}} => invalid_field models
+        {"models":{"":{"input":1,"output":1}}} => invalid_field models
+        {"models":{"a":{"input":1}}} => invalid_field models.a.output
+        {"models":{"a":{"input":-1,"output":1}}} => invalid_field models.a.input
+        {"models":{"a":{"input":9007199254740992,"output":1}}} => amount_overflow models.a.input
+        {"models":{"a":{"input":1,"output":1},"a":{"input":1,"output":1}}} => invalid_field models.a
+        {"models":{},"unpriced":"free"} => invalid_field unpriced
+        "#,
+    );
+    accept::<PricesRequest>(
+        r#"{"version":7,"unpriced":"quarantine","models":{"gpt-*":{"input":1,"cached_input":0,"output":2,"call":3}}}"#,
     );
 }

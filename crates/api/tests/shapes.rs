@@ -182,7 +182,7 @@ fn replies() {
         round_trip::<StepReply>(text);
     }
     for text in [
-        r#"{"n":1,"leases":[],"answers":[{"lease":"l","state":"completed"},{"lease":"l","key":"k","result":null},{"lease":"l","key":"k","run":true},{"lease":"l","key":"k","state":"running"}],"stops":[{"lease":"l","reason":"cancelled","grace_ms":5}]}"#,
+        r#"{"n":1,"leases":[],"answers":[{"lease":"l","state":"completed"},{"lease":"l","key":"k","result":null},{"lease":"l","key":"k","run":true},{"lease":"l","key":"k","state":"running"}],"stops":[{"lease":"l","reason":"cancelled","grace_ms":5,"action":"cancel"}]}"#,
         r#"{"n":2,"leases":[{"lease":"l","ttl_ms":30000,"execution":{"id":"e","kind":"k","lane":"default","namespace":"default","input":{"x": 1},"priority":0,"submitted_at":"2026-11-23T11:00:00.000Z"},"attempt":1,"steps":[{"key":"a","result":null},{"key":"b","unknown":true},{"key":"c"}]}],"answers":[],"stops":[]}"#,
     ] {
         round_trip::<ExchangeReply>(text);
@@ -207,4 +207,48 @@ fn a_full_submission_comes_back_as_it_was() {
     let text = r#"{"kind":"k","input":{"a": [1]},"namespace":"n","lane":"l","priority":-100,"requires":["gpu"],"prefer":["x"],"run_at":"2026-11-23T11:00:00.000Z","queue_ttl_ms":1,"attempt_timeout_ms":2,"deadline_ms":3,"lease_ttl_ms":1000,"retry":{"max_attempts":3,"backoff":{"kind":"exponential","delay_ms":1,"factor":1.5,"max_ms":9,"jitter":0.25},"non_retryable":["a"]},"max_crashes":0,"fairness_key":"f","tags":{"a":"b"},"idempotency_key":"i","retention_ms":0,"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#;
     round_trip::<SubmitRequest>(text);
     decode::<SubmitRequest>(text.as_bytes()).unwrap().validate(&Limits::default()).unwrap();
+}
+
+#[test]
+fn budgets_round_trip() {
+    round_trip::<BudgetSettings>(
+        r#"{"windows":[{"name":"w","kind":"rolling","every_ms":60000,"limits":{"usd_micros":{"hard":5,"soft":["80%",4]}}}],"on_hard":"cancel","overshoot":{"usd_micros":1},"carry_over":true}"#,
+    );
+    round_trip::<BudgetUse>(
+        r#"{"path":"a/b","hold":{"calls":1},"cap":{"wall_clock_ms":5},"attempt_cap":{}}"#,
+    );
+    round_trip::<ExtendReply>(r#"{"granted":true}"#);
+    round_trip::<ExtendReply>(
+        r#"{"granted":false,"path":"a","window":"w","dimension":"calls","limit":5,"used":3,"held":2,"missing":1}"#,
+    );
+    round_trip::<ExchangeResult>(r#"{"lease":"l","suspended":{}}"#);
+    round_trip::<ExchangeAnswer>(
+        r#"{"lease":"l","charge_id":"c","charged":{"recorded":true,"amounts":{"calls":1},"late":false,"over_limit":true,"quarantined":false}}"#,
+    );
+    round_trip::<ExchangeAnswer>(r#"{"lease":"l","hold":"h","extended":{"granted":true}}"#);
+}
+
+#[test]
+fn a_problem_says_which_limit_is_in_the_way() {
+    let shortfall = Shortfall {
+        path: "acme".into(),
+        window: "day".into(),
+        dimension: "usd_micros".into(),
+        limit: 10,
+        used: 4,
+        held: 5,
+        missing: 2,
+        resets_at: Some(Instant::from_millis(0)),
+    };
+    let problem = Problem::new(Code::BudgetExhausted, "not enough").shortfall(shortfall);
+    let text = json(&problem);
+    assert!(
+        text.ends_with(
+            r#""path":"acme","window":"day","dimension":"usd_micros","limit":10,"used":4,"held":5,"missing":2,"resets_at":"1970-01-01T00:00:00.000Z"}"#
+        ),
+        "{text}"
+    );
+    assert_eq!(serde_json::from_str::<Problem>(&text).unwrap(), problem);
+    let plain = Problem::new(Code::BudgetNotFound, "none");
+    assert_eq!(serde_json::from_str::<Problem>(&json(&plain)).unwrap(), plain);
 }

@@ -12,11 +12,13 @@
 //! | `engine/find.rs` | lists and counts |
 //! | `engine/bulk.rs` | actions on many executions |
 //! | `engine/lanes.rs` | lanes |
+//! | `engine/budgets.rs` | budgets |
 //! | `engine/workers.rs` | workers |
 //! | `engine/store.rs`, `engine/doctor.rs` | the store as a whole, and what is wrong here |
 
 mod act;
 mod bridge;
+mod budgets;
 mod bulk;
 mod claims;
 mod doctor;

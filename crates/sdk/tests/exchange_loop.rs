@@ -117,12 +117,16 @@ impl Script {
             lease: result.lease.clone(),
             key: None,
             logs: false,
+            charge_id: None,
+            hold: None,
             answer: done(),
         });
         let steps = request.steps.iter().map(|step| ExchangeAnswer {
             lease: step.lease.clone(),
             key: Some(step.key.clone()),
             logs: false,
+            charge_id: None,
+            hold: None,
             answer: match &step.output {
                 Some(_) => done(),
                 None => Answer::Step(self.step_replies.lock().unwrap().pop_front().unwrap_or(StepReply::Run)),
@@ -190,7 +194,7 @@ fn results(heard: &[Heard]) -> Vec<(String, &'static str)> {
             let end = match &result.outcome {
                 Outcome::Complete(_) => "complete",
                 Outcome::Fail(_) => "fail",
-                Outcome::Release(_) => "release",
+                Outcome::Release(_) | Outcome::Suspended(_) => "release",
             };
             (result.lease.clone(), end)
         })
@@ -325,6 +329,7 @@ async fn a_stop_gives_the_handler_its_grace() {
         lease: lease.to_owned(),
         reason: "cancelled".to_owned(),
         grace_ms: 5_000,
+        action: stint::api::StopAction::Cancel,
     };
     let script = Script::new([
         leases(&["polite", "deaf"]),

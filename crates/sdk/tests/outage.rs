@@ -71,6 +71,7 @@ impl Server {
             let end = match &result.outcome {
                 Outcome::Complete(_) => "complete",
                 Outcome::Fail(_) => "fail",
+                Outcome::Suspended(_) => "suspended",
                 Outcome::Release(_) => "release",
             };
             self.ends.send((Instant::now(), end)).unwrap();
@@ -98,6 +99,8 @@ fn reply(request: &ExchangeRequest, leases: Vec<Lease>) -> ExchangeReply {
         lease: result.lease.clone(),
         key: None,
         logs: false,
+        charge_id: None,
+        hold: None,
         answer: Answer::Done(EndReply { state: ExecutionState::Completed, run_at: None }),
     };
     let answers = request.results.iter().map(done).collect();

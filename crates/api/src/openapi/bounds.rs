@@ -8,6 +8,9 @@ use crate::limits::*;
 /// Longest id that has any chance, in characters.
 const PATH_CHARS: usize = 256;
 
+/// A budget's path: at most [`PATH_LEVELS`] segments.
+const PATH: &str = "^[A-Za-z0-9._-]{1,64}(/[A-Za-z0-9._-]{1,64}){0,7}$";
+
 /// What a field or parameter is held to, as a piece of JSON Schema that is put over its own. `owner` is the schema that
 /// has the field, or the name of the operation's resource for a parameter; most names mean the same everywhere.
 pub fn bounds(owner: &str, name: &str) -> Option<Value> {
@@ -38,9 +41,35 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
         ("", "state") => json!({"enum": crate::filter::LISTED.map(crate::ExecutionState::as_str)}),
         ("", "since" | "until") => json!({"format": "date-time"}),
         ("", "tag.KEY") => at_most(TAG_VALUE_BYTES),
-        ("Usage", "model") => text(MODEL_BYTES),
+        ("Usage" | "LedgerEntry", "model") => text(MODEL_BYTES),
+        ("Usage", _) => range(0, AMOUNT_MAX),
         ("executions", "id") => json!({"pattern": "^ex_[0-9a-z]{26}$"}),
         ("bulk", "job") => json!({"pattern": "^bk_[0-9a-z]{26}$"}),
+        ("BudgetSettings", "windows") => json!({"minItems": 1, "maxItems": BUDGET_WINDOWS}),
+        ("WindowSettings", "kind") => return Some(json!({})),
+        ("WindowSettings", "every_ms") => range(ROLLING_MS_MIN, ROLLING_MS_MAX),
+        ("WindowSettings", "tz") | ("", "window") => named(NAME_CHARS),
+        ("WindowSettings" | "BudgetWindow", "limits") => json!({"maxProperties": DIMENSIONS}),
+        ("BudgetLimit", "hard") => range(0, AMOUNT_MAX),
+        ("BudgetLimit", "soft") => json!({"maxItems": SOFT_LIMITS}),
+        ("SubmitRequest", "budgets") => json!({"maxItems": BUDGET_USES}),
+        (
+            "TopUpRequest" | "RefundRequest" | "HoldRequest" | "ExtendRequest" | "LeaseHoldRequest"
+            | "ExchangeHold",
+            "id",
+        ) => text(CHARGE_ID_BYTES),
+        ("HoldRequest", "ttl_ms") => range(1, DURATION_MS),
+        ("SettleRequest", "charges") => json!({"maxItems": SETTLE_CHARGES}),
+        ("PricesRequest", "models") => {
+            json!({"maxProperties": PRICED_MODELS, "propertyNames": text(MODEL_BYTES)})
+        }
+        ("Price", "input" | "cached_input" | "output" | "call") => range(0, AMOUNT_MAX),
+        ("BudgetWindow" | "LedgerEntry", "kind")
+        | ("LedgerEntry", "step")
+        | ("ReportRow", "key" | "charges")
+        | ("Budget", "holds")
+        | ("Shortfall", "limit")
+        | ("PricesRequest" | "PricesReply", "version") => return Some(json!({})),
         ("Failure", "message") => at_most(ERROR_MESSAGE_BYTES),
         ("Failure", "details") => {
             json!({"description": format!("Any JSON of at most {ERROR_DETAILS_BYTES} bytes, for whoever knows the type.")})
@@ -61,7 +90,9 @@ fn of_name(name: &str) -> Option<Value> {
         "lane" | "kind" | "name" => named(NAME_CHARS),
         "lanes" => json!({"minItems": 1, "maxItems": CLAIM_NAMES, "items": named(NAME_CHARS)}),
         "kinds" => json!({"maxItems": CLAIM_NAMES, "items": named(NAME_CHARS)}),
-        "key" | "from_step" => named(STEP_KEY_CHARS),
+        "key" | "from_step" | "step" => named(STEP_KEY_CHARS),
+        "charge_id" => text(CHARGE_ID_BYTES),
+        "path" | "under" => json!({"pattern": PATH, "maxLength": PATH_LEVELS * (PATH_SEGMENT_CHARS + 1) - 1}),
         "lease" => json!({"pattern": "^ls_[a-z0-9]+$", "maxLength": NAME_CHARS}),
         "session" => json!({"pattern": format!("^[A-Za-z0-9_-]{{1,{SESSION_CHARS}}}$")}),
         "version" => text(NAME_CHARS),
@@ -92,7 +123,7 @@ fn of_name(name: &str) -> Option<Value> {
         "fairness_key" => text(FAIRNESS_KEY_BYTES),
         "traceparent" => json!({"pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}),
         "executions" => json!({"minItems": 1, "maxItems": BATCH_EXECUTIONS}),
-        "leases" | "results" | "steps" | "logs" => json!({"maxItems": EXCHANGE_ITEMS}),
+        "leases" | "results" | "steps" | "logs" | "charges" | "holds" => json!({"maxItems": EXCHANGE_ITEMS}),
         "lines" => json!({"minItems": 1, "maxItems": LOG_LINES, "items": at_most(LOG_LINE_BYTES)}),
         "limit" => json!({"minimum": 1, "maximum": LIST_LIMIT, "default": LIST_DEFAULT}),
         "cursor" | "next_cursor" => at_most(CURSOR_BYTES),

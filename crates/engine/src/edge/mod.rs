@@ -1,5 +1,6 @@
 //! Requests of the API as commands, and outcomes as replies. Nothing here waits or decides.
 
+pub(crate) mod budget;
 pub(crate) mod bulk;
 pub(crate) mod filter;
 pub(crate) mod happened;

@@ -2,8 +2,10 @@
 
 use stint_api::{Code, Problem};
 use stint_core::ids::Malformed;
+use stint_core::model::Shortfall;
 use stint_core::{ExecutionId, LeaseRef, Refusal};
 
+use super::budget;
 use crate::error::CallError;
 
 /// When a caller should try again that was refused because too much is under way.
@@ -63,6 +65,7 @@ pub(crate) fn unexpected() -> Problem {
 pub(crate) fn refused(refusal: Refusal) -> Problem {
     let detail = refusal.to_string();
     let of = |code| Problem::new(code, detail.clone());
+    let short = |code, shortfall: &Shortfall| of(code).shortfall(budget::shortfall(shortfall));
     match refusal {
         Refusal::NotFound(_) | Refusal::BulkNotFound(_) => of(Code::NotFound),
         Refusal::LeaseLost => of(Code::LeaseLost),
@@ -84,8 +87,8 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::StepNotFound { .. } => of(Code::NotFound).at("from_step"),
         Refusal::BudgetNotFound { .. } => of(Code::BudgetNotFound),
         Refusal::WindowNotFound { .. } => of(Code::NotFound).at("window"),
-        Refusal::BudgetExhausted(_) => of(Code::BudgetExhausted),
-        Refusal::HoldTooLarge(_) => of(Code::HoldTooLarge),
+        Refusal::BudgetExhausted(shortfall) => short(Code::BudgetExhausted, &shortfall),
+        Refusal::HoldTooLarge(shortfall) => short(Code::HoldTooLarge, &shortfall),
         Refusal::BudgetHeld { .. } => of(Code::BudgetHeld),
         Refusal::PriceUnknown { .. } => of(Code::PriceUnknown).at("usage.model"),
         Refusal::UsageWrong { .. } => of(Code::InvalidField).at("usage"),

@@ -8,7 +8,7 @@ use stint_core::key::{NameHash, name_hash};
 use stint_core::model::{Backoff, BackoffKind, DEFAULT_POLICY, Payload, Policy, Requirement, Retry};
 use stint_core::{ExecutionId, Millis};
 
-use super::payload;
+use super::{budget, payload};
 
 /// The lane of a submission that names none.
 const DEFAULT_LANE: &str = "default";
@@ -48,7 +48,7 @@ pub(crate) fn submission(
             retry: request.retry.map_or(DEFAULT_POLICY.retry, retry),
             max_crashes: request.max_crashes.unwrap_or(DEFAULT_POLICY.max_crashes),
             retention_ms: request.retention_ms.map(millis),
-            budgets: Vec::new(),
+            budgets: request.budgets.into_iter().map(budget::kept_use).collect(),
         },
         priority: i8::try_from(request.priority.unwrap_or(0)).unwrap_or(0),
         due_at: request.run_at.map(|at| at.millis()),

@@ -8,7 +8,7 @@ use stint_core::command::Shown;
 use stint_core::find::Summary;
 use stint_core::model::{self, ErrorInfo, State};
 
-use super::payload;
+use super::{budget, payload};
 
 /// A state's name in the API.
 pub(crate) fn state(state: State) -> ExecutionState {
@@ -92,6 +92,8 @@ pub(crate) fn execution(shown: Shown) -> Execution {
         error: end.and_then(|end| end.error.as_ref()).map(failure),
         progress: execution.lease.as_deref().and_then(|lease| lease.progress.as_ref()).map(progress),
         traceparent: spec.traceparent,
+        budgets: execution.policy.budgets.iter().map(budget::named).collect(),
+        spent: execution.spending.as_deref().map(|s| budget::amounts(&s.spent)).unwrap_or_default(),
     }
 }
 
@@ -147,6 +149,7 @@ fn earlier(attempt: &model::Attempt) -> AttemptView {
         outcome: Some(outcome(attempt.outcome)),
         error: attempt.error.as_ref().map(failure),
         progress: attempt.progress.as_ref().map(progress),
+        spent: attempt.spent.as_ref().map(budget::amounts).unwrap_or_default(),
     }
 }
 
@@ -163,6 +166,7 @@ fn last(execution: &model::Execution) -> Option<AttemptView> {
         outcome: ended.map(outcome),
         error: end.and_then(|end| end.error.as_ref()).map(failure),
         progress: lease.progress.as_ref().map(progress),
+        spent: execution.spending.as_deref().map(|s| budget::amounts(&s.attempt_spent)).unwrap_or_default(),
     })
 }
 

@@ -39,7 +39,7 @@ fn lacking(lack: &Lack, group: &Group) -> Waiting {
             ("no_capable_worker", format!("no worker of lane `{lane}` fulfils {}", quoted(missing)))
         }
     };
-    Waiting { reason: reason.to_owned(), detail, until: None }
+    Waiting { reason: reason.to_owned(), detail, until: None, budget: None }
 }
 
 fn waiting(reason: &Reason, group: &Group) -> Waiting {
@@ -66,7 +66,7 @@ fn waiting(reason: &Reason, group: &Group) -> Waiting {
         }
         Reason::Stopping { until } => ("stopping", "its worker was asked to stop".to_owned(), Some(*until)),
     };
-    Waiting { reason: name.to_owned(), detail, until: until.map(Instant::from_millis) }
+    Waiting { reason: name.to_owned(), detail, until: until.map(Instant::from_millis), budget: None }
 }
 
 fn budget(path: &str, shortfall: &Shortfall, behind: bool) -> String {

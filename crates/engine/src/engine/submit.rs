@@ -29,6 +29,8 @@ impl Engine {
         request.validate(&inner.limits)?;
         let _under_way = inner.open.enter(1);
         let namespace = namespace(request.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE));
+        let able = inner.check_uses(&[(&namespace, &request.budgets)]).await;
+        able.into_iter().collect::<Result<(), Problem>>()?;
         let item = inner.place(request, namespace, key.as_ref(), 0, None)?;
         let partition = item.id.partition();
         let mut results = inner.submit_part(partition, vec![(0, item)]).await;
@@ -51,7 +53,20 @@ impl Engine {
         let mut parts: BTreeMap<PartitionId, Vec<(usize, Submission)>> = BTreeMap::new();
         // Those without a key go together: one batch, one commit.
         let together = inner.open.next();
-        for (index, execution) in request.executions.into_iter().enumerate() {
+        let named: Vec<_> = request
+            .executions
+            .iter()
+            .map(|execution| {
+                (execution.namespace.as_deref().unwrap_or(&default), execution.budgets.as_slice())
+            })
+            .collect();
+        let able = inner.check_uses(&named).await;
+        let mut results: BTreeMap<usize, Result<SubmitReply, Problem>> = BTreeMap::new();
+        for ((index, execution), able) in request.executions.into_iter().enumerate().zip(able) {
+            if let Err(problem) = able {
+                results.insert(index, Err(problem));
+                continue;
+            }
             let name = execution.namespace.clone().unwrap_or_else(|| default.clone());
             let namespace = names.entry(name).or_insert_with_key(|name| namespace(name)).clone();
             let item = inner
@@ -60,8 +75,7 @@ impl Engine {
             parts.entry(item.id.partition()).or_default().push((index, item));
         }
         let calls = parts.into_iter().map(|(partition, part)| inner.submit_part(partition, part));
-        let mut results: BTreeMap<usize, Result<SubmitReply, Problem>> =
-            join_all(calls).await.into_iter().flatten().collect();
+        results.extend(join_all(calls).await.into_iter().flatten());
         if results.values().all(is_for_all)
             && let Some((_, Err(problem))) = results.pop_first()
         {

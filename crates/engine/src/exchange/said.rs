@@ -3,7 +3,7 @@
 use stint_api::{
     Answer, EndReply, ExchangeAnswer, ExchangeRequest, ExchangeStop, Outcome as End, Problem, StepReply,
 };
-use stint_core::command::{BeginStep, Complete, Fail, Heartbeat, Log, Outcome, RecordStep, Release};
+use stint_core::command::{BeginStep, Complete, Fail, Heartbeat, Log, Outcome, RecordStep, Release, Suspend};
 use stint_core::model::StepOutcome;
 use stint_core::{Command, LeaseRef, Millis, Refusal, RequestId};
 use tokio::time::Instant;
@@ -122,6 +122,8 @@ impl Parsed {
                     lease: text.to_owned(),
                     key: key.map(str::to_owned),
                     logs: false,
+                    charge_id: None,
+                    hold: None,
                     answer,
                 });
                 None
@@ -143,6 +145,7 @@ pub(crate) fn end(lease: LeaseRef, outcome: End) -> Command {
             retry_after_ms: fail.retry_after_ms.map(submission::millis),
         }),
         End::Release(_) => Command::Release(Release { lease }),
+        End::Suspended(_) => Command::Suspend(Suspend { lease }),
     }
 }
 
@@ -196,8 +199,8 @@ pub(crate) fn heard(of: LeaseRef, what: &What, answer: Result<Outcome, CallError
     let (key, answer) = match (what, answer) {
         (What::Listed, Ok(Outcome::Renewed(renewal))) => {
             let stop = renewal.stop.as_ref().map(|stopping| {
-                let stop = lease::stop(stopping);
-                (ExchangeStop { lease, reason: stop.reason, grace_ms: stop.grace_ms }, stopping.until)
+                let stint_api::Stop { reason, grace_ms, action } = lease::stop(stopping);
+                (ExchangeStop { lease, reason, grace_ms, action }, stopping.until)
             });
             let (left, ttl) = (lease::duration(renewal.ttl_ms), lease::duration(renewal.whole_ttl_ms));
             return Heard::Renewed(Renewed { attempt: renewal.attempt, left, ttl, sent, stop });
@@ -205,7 +208,14 @@ pub(crate) fn heard(of: LeaseRef, what: &What, answer: Result<Outcome, CallError
         (What::Listed, Ok(_)) => return Heard::Unheard(problem::unexpected()),
         (What::Listed, Err(CallError::Refused(refusal @ Refusal::LeaseLost))) => {
             let answer = Answer::Refused(problem::refused(refusal));
-            return Heard::Lost(ExchangeAnswer { lease, key: None, logs: false, answer });
+            return Heard::Lost(ExchangeAnswer {
+                lease,
+                key: None,
+                logs: false,
+                charge_id: None,
+                hold: None,
+                answer,
+            });
         }
         (What::Listed, Err(error)) => return Heard::Unheard(problem::problem(error)),
         (What::Ends, answer) => (None, answer.map_err(problem::problem).and_then(ended).map(Answer::Done)),
@@ -218,7 +228,8 @@ pub(crate) fn heard(of: LeaseRef, what: &What, answer: Result<Outcome, CallError
         }
     };
     let logs = *what == What::Logs;
-    Heard::Answer(ExchangeAnswer { lease, key, logs, answer: answer.unwrap_or_else(Answer::Refused) })
+    let answer = answer.unwrap_or_else(Answer::Refused);
+    Heard::Answer(ExchangeAnswer { lease, key, logs, charge_id: None, hold: None, answer })
 }
 
 /// What a recorded step came to: its attempt runs on.

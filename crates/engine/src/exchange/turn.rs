@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use stint_api::{
     Answer, DEFAULT_NAMESPACE, ExchangeAnswer, ExchangeReply, ExchangeRequest, ExchangeStop, Problem,
+    StopAction,
 };
 use stint_core::command::UnlistedLeases;
 use stint_core::model::Worker;
@@ -318,7 +319,7 @@ impl Turn<'_> {
         for taken in self.live.mail.take() {
             let mut talk = self.live.talk();
             let Some(lease) = talk.session.lease_of(taken.execution) else { continue };
-            if taken.kind == EventKind::CancelRequested {
+            if matches!(taken.kind, EventKind::CancelRequested | EventKind::StopRequested) {
                 asks.push(Ask::heartbeat(lease));
                 continue;
             }
@@ -328,6 +329,7 @@ impl Turn<'_> {
                 lease: lease.to_string(),
                 reason: reason(taken.kind).into(),
                 grace_ms: 0,
+                action: gone(taken.kind),
             });
         }
         if !asks.is_empty() {
@@ -386,6 +388,15 @@ impl Drop for Turn<'_> {
         talk.session.abandoned(self.n);
         drop(talk);
         drop(parked);
+    }
+}
+
+/// What became of an execution whose lease is gone.
+fn gone(kind: EventKind) -> StopAction {
+    match kind {
+        EventKind::Suspended => StopAction::Suspend,
+        EventKind::Failed => StopAction::Fail,
+        _ => StopAction::Cancel,
     }
 }
 

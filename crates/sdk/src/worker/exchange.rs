@@ -261,6 +261,8 @@ impl Exchanger {
             results,
             steps,
             logs,
+            charges: Vec::new(),
+            holds: Vec::new(),
             namespace: self.settings.namespace.clone(),
         };
         self.progress_due = None;

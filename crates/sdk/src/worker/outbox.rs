@@ -171,7 +171,7 @@ fn size_of(outcome: &Outcome) -> usize {
         Outcome::Fail(fail) => {
             fail.error.message.len() + fail.error.details.as_ref().map_or(0, |details| details.get().len())
         }
-        Outcome::Release(_) => 0,
+        Outcome::Release(_) | Outcome::Suspended(_) => 0,
     }
 }
 

@@ -137,7 +137,11 @@ impl Exchanger {
                 }
                 self.drop_lease(&result.lease);
             }
-            Answer::Done(_) | Answer::Step(_) | Answer::Logged(_) => self.drop_lease(&result.lease),
+            Answer::Done(_)
+            | Answer::Step(_)
+            | Answer::Logged(_)
+            | Answer::Charged(_)
+            | Answer::Extended(_) => self.drop_lease(&result.lease),
         }
     }
 
@@ -153,7 +157,7 @@ impl Exchanger {
     fn judge_step(&mut self, step: &ExchangeStep, answer: Answer, again: &mut Content) {
         match answer {
             Answer::Step(reply) => self.answer_step(&step.lease, &step.key, &Ok(reply)),
-            Answer::Done(_) | Answer::Logged(_) => {}
+            Answer::Done(_) | Answer::Logged(_) | Answer::Charged(_) | Answer::Extended(_) => {}
             Answer::Refused(problem) if problem.code.class() != Class::Permanent => {
                 again.steps.push(step.clone())
             }

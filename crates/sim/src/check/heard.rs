@@ -286,5 +286,6 @@ fn word(outcome: &Outcome) -> String {
         Outcome::Complete(complete) => format!("complete {}", payload_text(&complete.output)),
         Outcome::Fail(fail) => format!("fail {} {}", fail.error.kind, fail.error.message),
         Outcome::Release(_) => "release".to_owned(),
+        Outcome::Suspended(_) => "suspended".to_owned(),
     }
 }

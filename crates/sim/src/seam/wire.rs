@@ -266,6 +266,8 @@ fn said(reply: &Reply) -> String {
                     stint_api::Answer::Done(_) => format!("{} done", of(&answer.lease)),
                     stint_api::Answer::Step(_) => format!("{} step", of(&answer.lease)),
                     stint_api::Answer::Logged(_) => format!("{} logged", of(&answer.lease)),
+                    stint_api::Answer::Charged(_) => format!("{} charged", of(&answer.lease)),
+                    stint_api::Answer::Extended(_) => format!("{} extended", of(&answer.lease)),
                 })
                 .collect::<Vec<_>>()
                 .join(", "),

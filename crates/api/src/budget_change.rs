@@ -1,0 +1,169 @@
+//! What is done to a budget: raised, topped up, charged, refunded, held against, recounted.
+
+use serde::{Deserialize, Serialize};
+
+use crate::charge::check_spent;
+use crate::object::objects_only;
+use crate::{Amounts, CHARGE_ID_BYTES, Instant, Problem, Usage, check};
+
+/// `POST budgets/{path}:raise`: other hard limits of one window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct RaiseRequest {
+    /// The window.
+    pub window: String,
+    /// Hard limits by dimension; those that are not named stay. A lower one stops nobody, unless more is used already.
+    pub limits: Amounts,
+    /// Whose budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// `POST budgets/{path}:topup`: more for once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct TopUpRequest {
+    /// Said again under the same id it changes nothing.
+    pub id: String,
+    /// The window.
+    pub window: String,
+    /// How much more.
+    pub amounts: Amounts,
+    /// When what is left of it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Instant>,
+    /// Whose budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// `POST budgets/{path}:charge` and `POST holds/{id}/charge`: what was spent. It is always recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct BudgetChargeRequest {
+    /// Its id within the tree; the provider's response id is a good one. Said again it is booked once.
+    pub charge_id: String,
+    /// How much. Excludes `usage`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amounts: Option<Amounts>,
+    /// Usage of a model, to be priced. Excludes `amounts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Whose budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// `POST budgets/{path}:refund`: gives back what a charge took, in that charge's period.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct RefundRequest {
+    /// The refund's own id. Said again it is booked once.
+    pub id: String,
+    /// Which charge.
+    pub charge_id: String,
+    /// How much of it.
+    pub amounts: Amounts,
+    /// Whose budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// `POST budgets/{path}:reconcile`: counts again what the ledger and the holds say, and corrects what differs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct ReconcileRequest {
+    /// Only tells what differs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// Whose budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// What differed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReconcileReply {
+    /// How many budgets were counted.
+    pub counted: u64,
+    /// Each with what it was and what it should be; corrected, unless it was a dry run.
+    pub drifts: Vec<BudgetDrift>,
+    /// Nothing was corrected.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Something that differed from what the ledger and the holds say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BudgetDrift {
+    /// The budget.
+    pub path: String,
+    /// The window, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+    /// What differed, for people.
+    pub detail: String,
+    /// By how much it was too little.
+    #[serde(default)]
+    pub more: Amounts,
+    /// By how much it was too much.
+    #[serde(default)]
+    pub less: Amounts,
+}
+
+objects_only!(RaiseRequest, TopUpRequest, BudgetChargeRequest, RefundRequest, ReconcileRequest);
+
+impl RaiseRequest {
+    /// Checks names and amounts.
+    pub fn validate(&self) -> Result<(), Problem> {
+        check::name("window", &self.window)?;
+        self.limits.validate_some("limits")?;
+        check::optional_name("namespace", self.namespace.as_ref())
+    }
+}
+
+impl TopUpRequest {
+    /// Checks names and amounts.
+    pub fn validate(&self) -> Result<(), Problem> {
+        check::text("id", &self.id, CHARGE_ID_BYTES)?;
+        check::name("window", &self.window)?;
+        self.amounts.validate_some("amounts")?;
+        check::optional_name("namespace", self.namespace.as_ref())
+    }
+}
+
+impl BudgetChargeRequest {
+    /// Checks the id and what was spent.
+    pub fn validate(&self) -> Result<(), Problem> {
+        check::text("charge_id", &self.charge_id, CHARGE_ID_BYTES)?;
+        check_spent(self.amounts.as_ref(), self.usage.as_ref())?;
+        check::optional_name("namespace", self.namespace.as_ref())
+    }
+}
+
+impl RefundRequest {
+    /// Checks the ids and the amounts.
+    pub fn validate(&self) -> Result<(), Problem> {
+        check::text("id", &self.id, CHARGE_ID_BYTES)?;
+        check::text("charge_id", &self.charge_id, CHARGE_ID_BYTES)?;
+        if self.id == self.charge_id {
+            return Err(Problem::invalid("id", "a refund needs an id of its own, other than the charge's"));
+        }
+        self.amounts.validate_some("amounts")?;
+        check::optional_name("namespace", self.namespace.as_ref())
+    }
+}
+
+impl ReconcileRequest {
+    /// Checks the namespace.
+    pub fn validate(&self) -> Result<(), Problem> {
+        check::optional_name("namespace", self.namespace.as_ref())
+    }
+}

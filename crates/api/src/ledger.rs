@@ -1,0 +1,240 @@
+//! The ledger: every entry there is, and what they sum up to.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Amounts, Instant};
+
+/// `GET budgets/{path}:ledger`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LedgerReply {
+    /// The entries of the budget and of all below it, oldest first unless asked otherwise.
+    pub entries: Vec<LedgerEntry>,
+    /// Where the next page begins; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// An entry. It never changes: corrections are new entries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LedgerEntry {
+    /// Its place in the ledger of its tree.
+    pub seq: u64,
+    /// When it was recorded.
+    pub at: Instant,
+    /// What it is.
+    pub kind: LedgerKind,
+    /// Where; it counts at each level of the path.
+    pub path: String,
+    /// How much.
+    #[serde(default)]
+    pub amounts: Amounts,
+    /// The charge's id, or what the entry has instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge_id: Option<String>,
+    /// The execution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<String>,
+    /// Its attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// The execution's kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_kind: Option<String>,
+    /// The step; of a refund, the charge it gives back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The version of the price table that priced it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<u64>,
+    /// In whose period it counts, if not in that of `at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booked_at: Option<Instant>,
+    /// The window, of a top-up, carry-over or repair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+    /// What a repair took away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub less: Option<Amounts>,
+    /// The lease was over when it was recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
+    /// The execution's tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What an entry of the ledger is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LedgerKind {
+    /// Spent.
+    Charge,
+    /// Given back; counts in the charge's period.
+    Refund,
+    /// A correction.
+    Adjustment,
+    /// A limit raised for once.
+    TopUp,
+    /// What a period left for the next.
+    CarryOver,
+    /// A drift that was corrected; not summed.
+    Repair,
+    /// Usage without a price, or spent where no budget is; not summed.
+    Quarantined,
+}
+
+impl LedgerKind {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::Charge,
+        Self::Refund,
+        Self::Adjustment,
+        Self::TopUp,
+        Self::CarryOver,
+        Self::Repair,
+        Self::Quarantined,
+    ];
+
+    /// Its name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Charge => "charge",
+            Self::Refund => "refund",
+            Self::Adjustment => "adjustment",
+            Self::TopUp => "top_up",
+            Self::CarryOver => "carry_over",
+            Self::Repair => "repair",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+/// Which entries of a ledger, and in what order: the query of `:ledger`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LedgerRequest {
+    /// Only of these kinds; none named is all.
+    pub kinds: Vec<LedgerKind>,
+    /// Only of this execution.
+    pub execution: Option<String>,
+    /// Only of this model.
+    pub model: Option<String>,
+    /// Only recorded then or later.
+    pub since: Option<Instant>,
+    /// Only recorded before.
+    pub until: Option<Instant>,
+    /// Newest first.
+    pub newest_first: bool,
+    /// So many at most.
+    pub limit: Option<u32>,
+    /// Where the page begins.
+    pub cursor: Option<String>,
+}
+
+/// What a report is made of: the query of `:report`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReportRequest {
+    /// What rows are made by; none named is by path.
+    pub by: Option<ReportBy>,
+    /// Only recorded then or later.
+    pub since: Option<Instant>,
+    /// Only recorded before.
+    pub until: Option<Instant>,
+    /// A row for every hour or day besides.
+    pub every: Option<ReportEvery>,
+}
+
+/// What rows of a report are made by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReportBy {
+    /// The path that was charged.
+    Path,
+    /// The execution's kind.
+    Kind,
+    /// The execution.
+    Execution,
+    /// The model.
+    Model,
+    /// The value of a tag.
+    Tag(String),
+}
+
+/// How long a row of a report lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ReportEvery {
+    /// An hour, in UTC.
+    Hour,
+    /// A day, in UTC.
+    Day,
+}
+
+/// `GET budgets/{path}:report`: what was spent, by what, and how long the rest lasts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReportReply {
+    /// The budget.
+    pub path: String,
+    /// What the rows are made by.
+    pub by: String,
+    /// By time, then by key.
+    pub rows: Vec<ReportRow>,
+    /// The sum of all rows.
+    #[serde(default)]
+    pub total: Amounts,
+    /// There are more rows than are shown: the rest is summed up in `total` only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+    /// Spent within the last hour, per hour.
+    #[serde(default)]
+    pub burn_per_hour: Amounts,
+    /// Spent within the last day, per hour.
+    #[serde(default)]
+    pub burn_per_hour_of_day: Amounts,
+    /// Which hard limit is reached first at the rate of the last hour, or of the last day if nothing was spent in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_out: Option<RunsOut>,
+}
+
+/// What was spent by one key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReportRow {
+    /// When the hour or day began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Instant>,
+    /// The path, kind, execution, model or tag's value; empty for what has none.
+    pub key: String,
+    /// What was spent, refunds taken off.
+    #[serde(default)]
+    pub amounts: Amounts,
+    /// How many charges that is.
+    pub charges: u64,
+}
+
+/// When the money runs out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RunsOut {
+    /// The budget, which may be a level above.
+    pub path: String,
+    /// Its window.
+    pub window: String,
+    /// The dimension.
+    pub dimension: String,
+    /// What is left.
+    pub left: u64,
+    /// In how long, at that rate.
+    pub in_ms: u64,
+    /// When that is.
+    pub at: Instant,
+}
