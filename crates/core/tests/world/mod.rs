@@ -166,7 +166,8 @@ impl World {
         };
         self.count += 1;
         for permit in permits {
-            let extend = ExtendHold { hold: permit.hold, id: self.count.to_string(), amounts: usd(amount) };
+            let (id, amounts) = (self.count.to_string(), usd(amount));
+            let extend = ExtendHold { hold: permit.hold, id, amounts, at_least: false };
             // Its hold may be gone.
             _ = self.at(&permit.path).run(Command::ExtendHold(extend));
         }

@@ -46,6 +46,8 @@ pub struct ExtendHold {
     pub id: String,
     /// How much more.
     pub amounts: Amounts,
+    /// Not so much more: only what the hold lacks of it.
+    pub at_least: bool,
 }
 
 /// The answer to an extend.
@@ -140,10 +142,19 @@ impl ExtendHold {
         let mut hold =
             context.partition.hold(&self.hold).filter(|hold| !hold.in_doubt()).cloned().ok_or_else(gone)?;
         if let Some(answered) = hold.extends.iter().flatten().find(|extend| extend.id == self.id) {
-            if answered.amounts != self.amounts {
+            let same = if self.at_least {
+                self.amounts.covers(&answered.amounts)
+            } else {
+                self.amounts == answered.amounts
+            };
+            if !same {
                 return Err(Refusal::ChargeConflict { charge: self.id.clone() });
             }
             return Ok(Outcome::Extended(ExtendAnswer { granted: answered.granted, shortfall: None }));
+        }
+        let more = if self.at_least { self.amounts.less(&hold.held) } else { self.amounts.clone() };
+        if more.is_zero() {
+            return Ok(Outcome::Extended(ExtendAnswer { granted: true, shortfall: None }));
         }
         book::roll(context, &hold.namespace, &hold.path)?;
         let now = context.now();
@@ -151,23 +162,23 @@ impl ExtendHold {
         let overflow = |overflow: crate::model::AmountOverflow| Refusal::AmountOverflow {
             dimension: overflow.dimension,
         };
-        granted.add(&self.amounts).map_err(overflow)?;
+        granted.add(&more).map_err(overflow)?;
         // What is capped is what is spent: what was charged beyond the hold counts too.
         let mut bound = hold.charged.clone();
         bound.add(&hold.held).map_err(overflow)?;
-        bound.add(&self.amounts).map_err(overflow)?;
+        bound.add(&more).map_err(overflow)?;
         let capped = hold.cap.iter().flatten().any(|(dimension, cap)| bound.get(dimension) > *cap);
-        let shortfall = room::shortfall(context.partition, &hold.namespace, &hold.path, &self.amounts, now);
+        let shortfall = room::shortfall(context.partition, &hold.namespace, &hold.path, &more, now);
         let given = !capped && shortfall.is_none();
         if given {
-            hold.held.add(&self.amounts).map_err(overflow)?;
+            hold.held.add(&more).map_err(overflow)?;
             hold.granted = granted;
         }
         let extends = hold.extends.get_or_insert_default();
         if extends.len() >= EXTENDS_MAX {
             extends.remove(0);
         }
-        extends.push(Extended { id: self.id.clone(), amounts: self.amounts.clone(), granted: given });
+        extends.push(Extended { id: self.id.clone(), amounts: more, granted: given });
         let (namespace, at) = (hold.namespace.clone(), key::hold(&self.hold));
         context.put_record(at, Some(Record::Hold(Box::new(hold))));
         if let (HoldKey::Permit(key), Some(shortfall), false) = (self.hold, &shortfall, capped)
