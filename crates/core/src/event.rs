@@ -110,10 +110,13 @@ pub enum EventKind {
     /// A price table changed here.
     #[n(32)]
     PricesChanged,
+    /// A worker has spent under a lease of it.
+    #[n(33)]
+    Charged,
 }
 
 /// Every kind, each at the index that is its code.
-const KINDS: [EventKind; 33] = {
+const KINDS: [EventKind; 34] = {
     use EventKind::*;
     [
         Submitted,
@@ -149,6 +152,7 @@ const KINDS: [EventKind; 33] = {
         BudgetRepaired,
         ChargeQuarantined,
         PricesChanged,
+        Charged,
     ]
 };
 
@@ -202,6 +206,7 @@ impl EventKind {
             Self::BudgetRepaired => "budget_repaired",
             Self::ChargeQuarantined => "charge_quarantined",
             Self::PricesChanged => "prices_changed",
+            Self::Charged => "charged",
         }
     }
 

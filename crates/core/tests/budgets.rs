@@ -44,7 +44,8 @@ impl Tree {
     fn top_up(&mut self, id: &str, amount: u64, expires_in: Option<Millis>) {
         let expires_at = expires_in.map(|ms| self.bed.now + ms);
         let window = "total".into();
-        self.change("acme", BudgetChange::TopUp { id: id.into(), window, amounts: usd(amount), expires_at }).unwrap();
+        self.change("acme", BudgetChange::TopUp { id: id.into(), window, amounts: usd(amount), expires_at })
+            .unwrap();
     }
 
     fn charge_as(&mut self, path: &str, id: &str, spent: Spent) -> Result<Booked, Refusal> {
@@ -64,8 +65,13 @@ impl Tree {
 
     fn hold(&mut self, id: u8, amount: u64) -> Result<HoldView, Refusal> {
         let id = HoldId::derived(self.bed.partition.id(), &[id]);
-        let hold =
-            HoldBudget { id, namespace: "default".into(), path: "acme".into(), amounts: usd(amount), ttl_ms: 1_000 };
+        let hold = HoldBudget {
+            id,
+            namespace: "default".into(),
+            path: "acme".into(),
+            amounts: usd(amount),
+            ttl_ms: 1_000,
+        };
         match self.bed.run(Command::HoldBudget(hold))? {
             Outcome::Held(held) => Ok(held),
             other => panic!("{other:?}"),
@@ -88,12 +94,16 @@ impl Tree {
         let prefix = key::ledger("default", "acme");
         let own = |key: &Key| key.table == prefix.table && key.bytes.starts_with(&prefix.bytes);
         let entries = self.bed.store.iter().filter(|(key, _)| own(key));
-        entries.map(|(key, value)| (key::read_entry(&key.bytes).unwrap(), minicbor::decode(value).unwrap())).collect()
+        entries
+            .map(|(key, value)| (key::read_entry(&key.bytes).unwrap(), minicbor::decode(value).unwrap()))
+            .collect()
     }
 
     fn reconcile(&mut self, full: bool, dry_run: bool) -> (usize, Vec<Drift>) {
         let unverified = Unverified { namespace: "default".into(), tree: "acme".into(), only: None, full };
-        let Ok(Outcome::Unverified(mut recount)) = self.bed.run(Command::Unverified(unverified)) else { panic!() };
+        let Ok(Outcome::Unverified(mut recount)) = self.bed.run(Command::Unverified(unverified)) else {
+            panic!()
+        };
         let from = recount.from;
         for (seq, entry) in self.ledger().into_iter().filter(|(seq, _)| *seq > from) {
             recount.add(seq, &entry);
@@ -346,14 +356,17 @@ fn deleting_is_refused_while_money_is_held_unless_forced() {
     tree.put("acme/search", budget(100));
     let id = HoldId::derived(tree.bed.partition.id(), b"h");
     let (namespace, path) = ("default".to_owned(), "acme/search".to_owned());
-    let hold = HoldBudget { id, namespace: namespace.clone(), path: path.clone(), amounts: usd(10), ttl_ms: 60_000 };
+    let hold =
+        HoldBudget { id, namespace: namespace.clone(), path: path.clone(), amounts: usd(10), ttl_ms: 60_000 };
     tree.bed.run(Command::HoldBudget(hold)).unwrap();
     let mut delete = DeleteBudget { namespace, path: path.clone(), force: false };
-    let held = Err(Refusal::BudgetHeld { path: path.clone(), holds: 1 });
+    let held = Err(Refusal::BudgetHeld { path, holds: 1 });
     assert_eq!(tree.bed.run(Command::DeleteBudget(delete.clone())), held);
     delete.force = true;
     tree.bed.run(Command::DeleteBudget(delete.clone())).unwrap();
-    let charge = |id: &str| Command::ChargeHold(ChargeHold { hold: id_of(&id), id: id.into(), spent: Spent::Amounts(usd(4)) });
+    let charge = |id: &str| {
+        Command::ChargeHold(ChargeHold { hold: id_of(&id), id: id.into(), spent: Spent::Amounts(usd(4)) })
+    };
     fn id_of(_: &&str) -> HoldId {
         HoldId::derived(budget_home("default", "acme"), b"h")
     }
@@ -369,13 +382,15 @@ fn deleting_is_refused_while_money_is_held_unless_forced() {
 #[test]
 fn usage_without_a_price_is_refused_or_kept_aside_and_never_nothing() {
     let mut tree = Tree::with("acme", budget(1_000));
-    let usage = || Spent::Usage(Usage {
-        model: "m-1".into(),
-        input_tokens: 10,
-        cached_input_tokens: 0,
-        output_tokens: 5,
-        calls: 1,
-    });
+    let usage = || {
+        Spent::Usage(Usage {
+            model: "m-1".into(),
+            input_tokens: 10,
+            cached_input_tokens: 0,
+            output_tokens: 5,
+            calls: 1,
+        })
+    };
     let unknown = Err(Refusal::PriceUnknown { model: "m-1".into() });
     assert_eq!(tree.charge_as("acme", "r", usage()), unknown);
     let prices = |tree: &mut Tree, table: PriceTable| {
@@ -390,7 +405,9 @@ fn usage_without_a_price_is_refused_or_kept_aside_and_never_nothing() {
     assert!(aside.quarantined);
     assert!(tree.charge_as("acme", "r", usage()).unwrap().existed);
     table.version = 2;
-    table.models.insert("m-1".into(), Price { input: 1_000_000, cached_input: None, output: 2_000_000, call: 3 });
+    table
+        .models
+        .insert("m-1".into(), Price { input: 1_000_000, cached_input: None, output: 2_000_000, call: 3 });
     prices(&mut tree, table);
     let priced = tree.charge_as("acme", "r", usage()).unwrap();
     assert_eq!((priced.quarantined, priced.existed), (false, false));
@@ -437,7 +454,9 @@ fn a_recount_applies_its_difference_to_what_the_counters_are_by_then() {
     tree.charge("acme", 10);
     tree.drift("acme", 500);
     let unverified = Unverified { namespace: "default".into(), tree: "acme".into(), only: None, full: false };
-    let Ok(Outcome::Unverified(mut recount)) = tree.bed.run(Command::Unverified(unverified)) else { panic!() };
+    let Ok(Outcome::Unverified(mut recount)) = tree.bed.run(Command::Unverified(unverified)) else {
+        panic!()
+    };
     tree.charge("acme", 7);
     for (seq, entry) in tree.ledger() {
         recount.add(seq, &entry);

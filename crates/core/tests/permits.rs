@@ -320,6 +320,22 @@ proptest! {
         world.check_books();
     }
 
+    /// Trees that lose what they were told, whenever they do, know it again: every charge counts once.
+    #[test]
+    fn what_a_tree_lost_is_told_again(ops in proptest::collection::vec(op(true), 1..80)) {
+        let mut world = World::new(&TREES);
+        for tree in TREES {
+            world.budget(tree, 100);
+        }
+        (0..3).for_each(|which| world.snapshot(which));
+        let of_trees = |op: &&Op| !matches!(op, Op::Delete { .. } | Op::RollBack { which: 0 });
+        for op in ops.iter().filter(of_trees) {
+            apply(&mut world, op);
+        }
+        rest(&mut world);
+        world.check_books();
+    }
+
     /// The same with lost writes on every side and budgets that are deleted: nothing is left at the end.
     #[test]
     fn nothing_is_left_after_losses(ops in proptest::collection::vec(op(true), 1..80)) {

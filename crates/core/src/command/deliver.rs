@@ -113,6 +113,7 @@ impl Acknowledge {
         let lost = self.answer.chain < before.chain && before.acknowledged > 0;
         if self.answer.diverged || gap || lost || self.answer.chain > before.chain {
             self.start_anew(context, &before);
+            return Ok(Outcome::Restarted(self.peer));
         } else if same && self.answer.sequence > before.acknowledged {
             for sequence in before.acknowledged + 1..=self.answer.sequence {
                 context.put_record(key::outgoing(self.peer, sequence), None);

@@ -44,7 +44,7 @@ pub use heartbeat::{Heartbeat, Renewal, Stopping};
 pub use lane::{LaneChange, SetLane};
 pub use log::Log;
 pub use peek::Peek;
-pub use permit::{ChargeLease, Charged, LeaseBudgets, LeasePermit, Spent, Suspend};
+pub use permit::{ChargeLease, Charged, LeaseBudgets, LeasePermit, Recharge, Spent, Suspend};
 pub use prices::SetPrices;
 pub use release::Release;
 pub use replay::Replay;
@@ -56,7 +56,7 @@ pub use trim::{Trim, TrimKey};
 pub(crate) use why::state_of;
 pub use why::{AHEAD_MAX, Reason, Why, WhyAnswer};
 
-use crate::ids::{BulkId, ExecutionId, HoldId};
+use crate::ids::{BulkId, ExecutionId, HoldId, PartitionId};
 use crate::key::Key;
 use crate::model::{BulkJob, Execution, LaneSettings, PriceTable, Shortfall, State, StepOutcome};
 use crate::partition::Partition;
@@ -112,6 +112,8 @@ pub enum Command {
     Suspend(Suspend),
     /// Record what was spent under a lease.
     ChargeLease(ChargeLease),
+    /// Tell a tree again what was charged.
+    Recharge(Recharge),
     /// Say what a lease holds.
     LeaseBudgets(LeaseBudgets),
     /// Change a budget, or make one.
@@ -183,6 +185,7 @@ impl Command {
             Self::Trim(c) => c.cold_keys(),
             Self::Suspend(c) => c.cold_keys(partition),
             Self::ChargeLease(c) => c.cold_keys(partition),
+            Self::Recharge(c) => c.cold_keys(partition),
             Self::Refund(c) => c.cold_keys(),
             Self::SetBudget(c) => c.cold_keys(),
             Self::Show(c) => c.cold_keys(partition),
@@ -247,6 +250,8 @@ pub enum Outcome {
     Delivered(DeliverAnswer),
     /// Its steps are gone; its charges have to be named before the rest goes.
     HasCharges,
+    /// The chain to this partition begins anew: it may have lost what it was told.
+    Restarted(PartitionId),
     /// Done, nothing to say.
     Done,
 }
@@ -465,6 +470,7 @@ pub fn execute(
         Command::TrimKey(c) => c.run(&mut context),
         Command::Suspend(c) => c.run(&mut context),
         Command::ChargeLease(c) => c.run(&mut context),
+        Command::Recharge(c) => c.run(&mut context),
         Command::LeaseBudgets(c) => c.run(&context),
         Command::SetBudget(c) => c.run(&mut context),
         Command::DeleteBudget(c) => c.run(&mut context),

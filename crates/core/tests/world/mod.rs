@@ -211,7 +211,23 @@ impl World {
             self.count += 1;
             let id = self.count.wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
             let acknowledge = Acknowledge { peer: receiver, answer, id };
-            self.beds[from].run(Command::Acknowledge(acknowledge)).unwrap();
+            let outcome = self.beds[from].run(Command::Acknowledge(acknowledge)).unwrap();
+            if from == 0 && outcome == Outcome::Restarted(receiver) {
+                self.recharge(receiver);
+            }
+        }
+    }
+
+    /// As an engine does: a tree that may have lost charges is told them again.
+    fn recharge(&mut self, peer: PartitionId) {
+        for id in self.executions.clone() {
+            let prefix = key::lease_charges(id);
+            let is_charge = |key: &Key| key.table == prefix.table && key.bytes.starts_with(&prefix.bytes);
+            let charges = self.beds[0].store.iter().filter(|(key, _)| is_charge(key));
+            let charges: Vec<LeaseChargeRecord> =
+                charges.map(|(_, value)| minicbor::decode(value).unwrap()).collect();
+            let recharge = Recharge { peers: vec![peer], execution: id, charges };
+            self.e().run(Command::Recharge(recharge)).unwrap();
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stint_core::Millis;
+use stint_core::command::Outcome;
 use stint_store::{Batch, Head};
 use tokio::time::Instant;
 
@@ -180,7 +181,12 @@ impl Actor {
                 // Callers may have gone.
                 (Job::Run { to: To::Caller(reply), .. }, Some(answer)) => _ = reply.send(answer),
                 (Job::Look(look), _) => look.answer(None),
-                (Job::Run { to: To::Peer(peer), .. }, _) => self.acknowledged(peer),
+                (Job::Run { to: To::Peer(peer), .. }, answer) => {
+                    if matches!(answer, Some(Ok(Outcome::Restarted(_)))) {
+                        self.recharge(peer);
+                    }
+                    self.acknowledged(peer);
+                }
                 _ => {}
             }
         }

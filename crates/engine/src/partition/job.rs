@@ -159,6 +159,7 @@ pub(super) fn subject(command: &Command) -> Option<ExecutionId> {
         Command::Suspend(c) => Some(c.lease.execution),
         Command::ChargeLease(c) => Some(c.lease.execution),
         Command::LeaseBudgets(c) => Some(c.lease.execution),
+        Command::Recharge(c) => Some(c.execution),
         Command::Show(c) => Some(c.id),
         Command::Peek(c) => Some(c.id),
         Command::Why(c) => Some(c.id),

@@ -12,6 +12,7 @@
 //! | `claims.rs` | the hub's reservations, and what a lease carries |
 //! | `timers.rs` | what the clock has to do |
 //! | `outbox.rs` | messages to other partitions |
+//! | `recharge.rs` | what a tree of budgets may have lost is told again |
 //! | `patience.rs` | a store that does not answer |
 //! | `rest.rs` | a store without room |
 //! | `shelves.rs` | what only lists need |
@@ -26,6 +27,7 @@ mod job;
 pub(crate) mod load;
 mod outbox;
 mod patience;
+mod recharge;
 mod rest;
 mod run;
 mod shelves;
@@ -37,7 +39,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use stint_core::model::Group;
+use stint_core::model::{Group, LeaseChargeRecord};
 use stint_core::{ExecutionId, Millis, Partition, PartitionId};
 use stint_store::Head;
 use tokio::sync::{mpsc, oneshot};
@@ -120,6 +122,8 @@ pub(crate) struct Actor {
     armed: Option<Instant>,
 
     outbox: Outbox,
+    /// Partitions that may have lost what they were told of charges.
+    recharged: BTreeSet<PartitionId>,
     /// Backups under way.
     tees: Vec<Tee>,
     errands: FuturesUnordered<BoxFuture<'static, Errand>>,
@@ -135,6 +139,8 @@ pub(crate) struct Actor {
 enum Errand {
     Carried(Carried),
     Delivered(Delivered),
+    /// What executions were charged lately, for trees that may have lost it.
+    Charged(Vec<(ExecutionId, Vec<LeaseChargeRecord>)>),
     /// Time to look for what other nodes did.
     Follow,
     /// Time to look whether anybody still lists.
@@ -207,6 +213,7 @@ impl Actor {
             timer: Box::pin(tokio::time::sleep_until(Instant::now())),
             armed: None,
             outbox: Outbox::default(),
+            recharged: BTreeSet::new(),
             tees: Vec::new(),
             errands: FuturesUnordered::new(),
             shelved: false,
@@ -311,6 +318,7 @@ impl Actor {
         match errand {
             Errand::Carried(carried) => self.carried(carried),
             Errand::Delivered(delivered) => self.delivered(delivered),
+            Errand::Charged(charged) => self.tell_charges(charged),
             Errand::Follow => {
                 self.suspect |= self.in_flight.is_none();
                 self.follow_later();

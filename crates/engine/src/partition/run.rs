@@ -363,6 +363,7 @@ fn name(command: &Command) -> &'static str {
         Command::Suspend(_) => "suspend",
         Command::ChargeLease(_) => "charge_lease",
         Command::LeaseBudgets(_) => "lease_budgets",
+        Command::Recharge(_) => "recharge",
         Command::SetBudget(_) => "set_budget",
         Command::DeleteBudget(_) => "delete_budget",
         Command::ChargeBudget(_) => "charge_budget",

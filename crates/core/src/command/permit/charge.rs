@@ -3,6 +3,7 @@
 use super::super::context::Context;
 use super::super::{Outcome, Refusal};
 use super::{ask::cap_spent, stop_one, tell, tree_of};
+use crate::event::EventKind;
 use crate::ids::{ExecutionId, LeaseRef, PartitionId};
 use crate::key::{self, Key};
 use crate::model::{
@@ -48,6 +49,47 @@ pub struct Charged {
     pub quarantined: bool,
     /// What was sent to the trees; booking it there directly tells how they stand.
     pub sent: Vec<(PartitionId, PermitCharge)>,
+}
+
+/// Tell the partitions of trees again what one execution was charged lately: they may have lost it, and know by the charges' ids
+/// what they have not.
+#[derive(Clone, Debug)]
+pub struct Recharge {
+    /// The trees' partitions.
+    pub peers: Vec<PartitionId>,
+    /// The execution.
+    pub execution: ExecutionId,
+    /// Its charges, read beforehand.
+    pub charges: Vec<LeaseChargeRecord>,
+}
+
+impl Recharge {
+    pub(in super::super) fn cold_keys(&self, partition: &Partition) -> Vec<Key> {
+        if partition.execution(self.execution).is_some() {
+            Vec::new()
+        } else {
+            vec![key::archive(self.execution)]
+        }
+    }
+
+    pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        let execution = match context.partition.execution(self.execution) {
+            Some(open) => open.clone(),
+            None => match context.archived(None, self.execution) {
+                Err(Refusal::NotFound(_)) => return Ok(Outcome::Done),
+                other => other?,
+            },
+        };
+        for record in &self.charges {
+            // Under an earlier lease its hold is of no account any more.
+            let asks = if record.epoch == execution.epoch { asks(&execution) } else { Vec::new() };
+            let sent = sent(&execution, &asks, &record.charge, record.late == Some(true));
+            for (tree, charge) in sent.into_iter().filter(|(tree, _)| self.peers.contains(tree)) {
+                tell(context, tree, Message::Charge(charge));
+            }
+        }
+        Ok(Outcome::Done)
+    }
 }
 
 /// Ask what a lease holds: to extend it.
@@ -168,6 +210,7 @@ impl ChargeLease {
         }
         let over_cap = cap_spent(&execution);
         let sent = sent(&execution, &asks, &charge, late);
+        context.event(&execution, EventKind::Charged);
         if archived {
             context.put_cold(key::archive(id), ArchiveRecord::encode(&execution));
         } else if let Some((path, dimension)) =

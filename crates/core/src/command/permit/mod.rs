@@ -18,7 +18,7 @@ mod suspend;
 pub(super) use answer::{checked, granted, queued, refused};
 pub(super) use ask::{ask, ask_again, asks_of};
 pub(super) use charge::priced;
-pub use charge::{ChargeLease, Charged, LeaseBudgets, LeasePermit, Spent};
+pub use charge::{ChargeLease, Charged, LeaseBudgets, LeasePermit, Recharge, Spent};
 pub(super) use stop::{short, stop, stop_one};
 pub use suspend::Suspend;
 pub(super) use suspend::stopped;
