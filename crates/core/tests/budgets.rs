@@ -188,7 +188,12 @@ fn holds_are_given_once_extended_settled_and_expire_into_doubt() {
     assert_eq!(tree.hold(1, 60), Ok(held.clone()), "the same request is the same hold");
     assert!(matches!(tree.hold(1, 61), Err(Refusal::HoldConflict { .. })));
     let extend = |id: &str, amount| {
-        Command::ExtendHold(ExtendHold { hold: HoldKey::Free(held.id), id: id.into(), amounts: usd(amount) })
+        Command::ExtendHold(ExtendHold {
+            hold: HoldKey::Free(held.id),
+            id: id.into(),
+            amounts: usd(amount),
+            at_least: false,
+        })
     };
     let granted = |outcome| match outcome {
         Ok(Outcome::Extended(ExtendAnswer { granted, .. })) => granted,
