@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod bed;
+mod money;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -42,6 +43,17 @@ fn rewritten(name: &str, bytes: &[u8]) -> Vec<u8> {
         "key" => again::<IdempotencyRecord>(bytes),
         "step" => again::<StepRecord>(bytes),
         "log_lines" => again::<LogRecord>(bytes),
+        "budget" => live(key::budget("n", "p")),
+        "counters" => live(key::counters("n", "p")),
+        "hold" => live(key::hold(&HoldKey::Free(HoldId([7; 16])))),
+        "waiter" => live(key::waiter(&PermitKey { execution: id, ask: 1, n: 0 })),
+        "estimate" => live(key::estimate("n", "p", "k")),
+        "tree" => live(key::tree("n", "t")),
+        "prices" => live(key::prices("n")),
+        "entry" => again::<Entry>(bytes),
+        "charge" => again::<ChargeRecord>(bytes),
+        "lease_charge" => again::<LeaseChargeRecord>(bytes),
+        "epoch" => again::<EpochRecord>(bytes),
         "log" => event::encode_log(&event::decode_log(bytes).unwrap()),
         "mark" => {
             let wants = |filter: &Filter| Mark::wanted(filter).compare(bytes);
@@ -236,6 +248,7 @@ fn samples() -> BTreeMap<String, Vec<u8>> {
     ] {
         samples.insert(format!("bulk-{name}"), Record::Bulk(Box::new(bulk(action))).encode());
     }
+    samples.extend(money::samples());
     samples
 }
 
