@@ -194,4 +194,34 @@ fn main() {
         let leases = run.measure("claim fifty, each", claims, units);
         run.measure("complete", leases.iter().map(complete).collect(), units);
     }
+    charges(&mut run, units);
+}
+
+/// Charges by path against a three-level tree with two windows each; every batch has one charge of each of 8 paths.
+fn charges(run: &mut Run, units: usize) {
+    let limits = || [("usd_micros".to_owned(), Limit { hard: Some(u64::MAX >> 1), soft: None })].into();
+    let window = |name: &str, kind| Window { name: name.into(), kind, limits: limits() };
+    let windows =
+        || vec![window("day", WindowKind::Day { zone: "UTC".into() }), window("total", WindowKind::Total)];
+    let namespace = run.namespace.to_string();
+    let mut paths = Vec::new();
+    for tree in 0..8 {
+        for path in [format!("t{tree}"), format!("t{tree}/team"), format!("t{tree}/team/agent")] {
+            let change = BudgetChange::Put(Box::new(Budget { windows: windows(), ..Budget::default() }));
+            let set = SetBudget { namespace: namespace.clone(), path: path.clone(), change };
+            run.measure("set budget", vec![Command::SetBudget(set)], 1);
+            paths.push(path);
+        }
+    }
+    let charge = |n: usize| {
+        let spent = Spent::Amounts(Amounts::of([("calls", 1), ("usd_micros", n as u64 % 500)]));
+        let path = paths[n % 8 * 3 + 2].clone();
+        Command::ChargeBudget(ChargeBudget {
+            namespace: namespace.clone(),
+            path,
+            id: format!("resp-{n}"),
+            spent,
+        })
+    };
+    run.measure("charge", (0..units).map(charge).collect(), units);
 }
