@@ -41,6 +41,9 @@ pub struct ExchangeHold {
     pub path: Option<String>,
     /// How much more.
     pub amounts: Amounts,
+    /// Not so much more: only what the hold lacks of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_least: bool,
 }
 
 objects_only!(ExchangeCharge, ExchangeHold);

@@ -72,6 +72,9 @@ pub struct ExtendRequest {
     pub id: String,
     /// How much more.
     pub amounts: Amounts,
+    /// Not so much more: only what the hold lacks of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_least: bool,
 }
 
 /// `POST leases/{lease}/hold`: asks for more before more is spent.
@@ -86,6 +89,9 @@ pub struct LeaseHoldRequest {
     pub path: Option<String>,
     /// How much more.
     pub amounts: Amounts,
+    /// Not so much more: only what the hold lacks of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_least: bool,
     /// Whose execution; another than the lease's is `not_found`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,

@@ -34,8 +34,8 @@ pub use builder::ClientBuilder;
 pub use items::Items;
 pub use lane::LaneHandle;
 pub use outcome::{Outcome, ResultCall};
-pub use submission::Submission;
 pub(crate) use submission::ms;
+pub use submission::{Spending, Submission};
 
 /// The namespace of whoever names none.
 const DEFAULT_NAMESPACE: &str = "default";

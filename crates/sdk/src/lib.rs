@@ -75,6 +75,7 @@
 //! **Where to look next:** [`transport`] for what is said and how it gets there, `worker/exchange.rs` for the
 //! loop that speaks for a worker, `session.rs` for the keys, `client/gather.rs` for batches.
 
+mod charge;
 mod client;
 mod embedded;
 mod error;
@@ -94,12 +95,13 @@ mod worker;
 #[doc = include_str!("../../../docs/WORKERS.md")]
 struct Guide;
 
-pub use client::{Client, ClientBuilder, Items, LaneHandle, Outcome, ResultCall, Submission};
+pub use charge::Charge;
+pub use client::{Client, ClientBuilder, Items, LaneHandle, Outcome, ResultCall, Spending, Submission};
 pub use embedded::Embedded;
 pub use error::Error;
 pub use randomness::Randomness;
 pub use signal::shutdown_signal;
 pub use stint_api as api;
-pub use stint_api::{Retry, Usage};
+pub use stint_api::{Amounts, Retry, Usage};
 pub use usage::{Meter, Reported};
 pub use worker::{Context, Failure, Stopping, Worker, WorkerBuilder};

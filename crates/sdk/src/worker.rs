@@ -9,6 +9,7 @@ mod held;
 mod outbox;
 mod pace;
 mod reply;
+mod spend;
 
 use std::fmt;
 use std::future::Future;

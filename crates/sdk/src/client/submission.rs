@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde::Serialize;
-use stint_api::{Instant, Payload, Retry, SubmitRequest};
+use stint_api::{Amounts, BudgetUse, Instant, Payload, Retry, SubmitRequest};
 
 use crate::Error;
 
@@ -28,6 +28,8 @@ use crate::Error;
 ///     .input_bytes(vec![1, 2, 3], "application/x-weights")
 ///     .requires("gpu")
 ///     .requires("mem_gb >= 16")
+///     // Each attempt starts with so much held, and all together never spend more than the cap.
+///     .budget("acme/training", |b| b.hold("usd_micros", 40_000).cap("usd_micros", 5_000_000))
 ///     .prefer("region = eu")
 ///     .fairness_key("tenant-4")
 ///     .run_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000))
@@ -46,6 +48,40 @@ use crate::Error;
 pub struct Submission {
     request: SubmitRequest,
     unwritable: Option<String>,
+}
+
+/// How an execution spends from a budget. See [`Submission::budget`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[must_use = "it counts for the submission that it is given back to"]
+pub struct Spending(BudgetUse);
+
+impl Spending {
+    /// What each attempt holds at its start, in one dimension. Without any it is learned.
+    pub fn hold(mut self, dimension: impl Into<String>, amount: u64) -> Self {
+        put(&mut self.0.hold, dimension.into(), amount);
+        self
+    }
+
+    /// The most that all attempts together may spend, in one dimension.
+    pub fn cap(mut self, dimension: impl Into<String>, amount: u64) -> Self {
+        put(&mut self.0.cap, dimension.into(), amount);
+        self
+    }
+
+    /// The most that one attempt may spend, in one dimension.
+    pub fn attempt_cap(mut self, dimension: impl Into<String>, amount: u64) -> Self {
+        put(&mut self.0.attempt_cap, dimension.into(), amount);
+        self
+    }
+
+    /// How long all attempts together may run.
+    pub fn wall_clock_cap(self, most: Duration) -> Self {
+        self.cap(stint_api::WALL_CLOCK_MS, ms(most))
+    }
+}
+
+fn put(amounts: &mut Option<Amounts>, dimension: String, amount: u64) {
+    amounts.get_or_insert_default().0.insert(dimension, amount);
 }
 
 impl Submission {
@@ -147,6 +183,30 @@ impl Submission {
     /// How many crashed attempts are followed by another.
     pub fn max_crashes(mut self, crashes: u32) -> Self {
         self.request.max_crashes = Some(crashes);
+        self
+    }
+
+    /// Adds a budget that it may spend from, with what each attempt holds and what caps it. At most one of a tree.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use stint::{Spending, Submission};
+    ///
+    /// let modest = |budget: Spending| {
+    ///     budget
+    ///         .hold("usd_micros", 20_000)
+    ///         .cap("usd_micros", 500_000)
+    ///         .attempt_cap("calls", 100)
+    ///         .wall_clock_cap(Duration::from_secs(3_600))
+    /// };
+    /// let agent = Submission::new("agent").budget("acme/search/agent-7", modest);
+    /// // What it holds is learned from what its kind has spent.
+    /// let learned = Submission::new("agent").budget("acme/search", |budget| budget);
+    /// # let _ = (agent, learned);
+    /// ```
+    pub fn budget(mut self, path: impl Into<String>, set: impl FnOnce(Spending) -> Spending) -> Self {
+        let spending = set(Spending(BudgetUse { path: path.into(), ..BudgetUse::default() }));
+        self.request.budgets.push(spending.0);
         self
     }
 

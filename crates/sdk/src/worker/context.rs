@@ -8,11 +8,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use stint_api::{LeasedExecution, Payload, Problem, Progress, StepEntry, StepReply};
+use stint_api::{LeasedExecution, Payload, Problem, Progress, StepEntry, StepReply, StopAction};
 use tokio::sync::{oneshot, watch};
 
 use super::Failure;
 use super::event::{Event, Events};
+use super::held::parks;
+use super::spend::{Purse, in_step};
 
 /// An attempt, from inside its handler. Cheap to clone.
 ///
@@ -38,7 +40,7 @@ use super::event::{Event, Events};
 ///         ctx.progress((page * 100 / pages) as u8, format!("page {page}"));
 ///         tokio::select! {
 ///             stopping = ctx.cancelled() => {
-///                 let Stopping { reason, grace } = stopping;
+///                 let Stopping { reason, grace, .. } = stopping;
 ///                 return Err(Failure::new("stopped", format!("{reason}, {grace:?} left")));
 ///             }
 ///             // Awaits something now and then: a handler is stopped at an await, and only there.
@@ -73,7 +75,7 @@ use super::event::{Event, Events};
 /// ```
 #[derive(Clone)]
 pub struct Context {
-    attempt: Arc<Attempt>,
+    pub(super) attempt: Arc<Attempt>,
 }
 
 /// Why and how soon a handler should stop.
@@ -83,12 +85,24 @@ pub struct Stopping {
     pub reason: String,
     /// After this the handler is dropped and the lease is gone.
     pub grace: Duration,
+    /// What becomes of the execution. For `suspend` it is parked, whatever error the handler returns, and goes on from its
+    /// journal when there is money again.
+    pub action: StopAction,
 }
 
-struct Attempt {
-    execution: LeasedExecution,
+/// Which attempt a handler runs, under which lease.
+pub(super) struct Started {
+    pub(super) number: u32,
+    pub(super) lease: Arc<str>,
+    /// Tells the lease from all others of its execution, and is no secret.
+    pub(super) place: String,
+}
+
+pub(super) struct Attempt {
+    pub(super) execution: LeasedExecution,
     number: u32,
-    lease: Arc<str>,
+    pub(super) lease: Arc<str>,
+    pub(super) purse: Purse,
     /// Results of earlier attempts; a step found here is not asked about.
     journal: Mutex<BTreeMap<String, Payload>>,
     stopping: watch::Receiver<Option<Stopping>>,
@@ -98,15 +112,16 @@ struct Attempt {
 impl Context {
     pub(super) fn new(
         execution: LeasedExecution,
-        number: u32,
-        lease: Arc<str>,
+        started: Started,
         steps: Vec<StepEntry>,
         stopping: watch::Receiver<Option<Stopping>>,
         events: Events,
     ) -> Self {
         let journal = steps.into_iter().filter_map(|step| Some((step.key, step.result?))).collect();
         let journal = Mutex::new(journal);
-        Self { attempt: Arc::new(Attempt { execution, number, lease, journal, stopping, events }) }
+        let Started { number, lease, place } = started;
+        let purse = Purse::new(place);
+        Self { attempt: Arc::new(Attempt { execution, number, lease, purse, journal, stopping, events }) }
     }
 
     /// The execution's id.
@@ -166,6 +181,9 @@ impl Context {
     ///
     /// The result is recorded before the next step begins or the attempt ends, whichever is first, in the same
     /// exchange with the server. A step that fails is not recorded.
+    ///
+    /// When the execution's budget has stopped it, no further step begins: this fails, and with that error the handler
+    /// ends without having failed. It is parked, and goes on from its journal when there is money again.
     pub async fn step<T, Run, Running>(&self, key: &str, run: Run) -> Result<T, Failure>
     where
         T: Serialize + DeserializeOwned,
@@ -174,7 +192,7 @@ impl Context {
     {
         match self.begin(key).await? {
             StepReply::Result(stored) => read(key, &stored),
-            StepReply::Run | StepReply::Unknown => self.run(key, run().await?),
+            StepReply::Run | StepReply::Unknown => self.run(key, in_step(key, run).await?),
         }
     }
 
@@ -195,10 +213,10 @@ impl Context {
     {
         match self.begin(key).await? {
             StepReply::Result(stored) => read(key, &stored),
-            StepReply::Run => self.run(key, run().await?),
-            StepReply::Unknown => match reconcile().await? {
+            StepReply::Run => self.run(key, in_step(key, run).await?),
+            StepReply::Unknown => match in_step(key, reconcile).await? {
                 Some(found) => self.run(key, found),
-                None => self.run(key, run().await?),
+                None => self.run(key, in_step(key, run).await?),
             },
         }
     }
@@ -242,7 +260,17 @@ impl Context {
         self.attempt.stopping.borrow().is_some()
     }
 
+    /// Fails if the budget of the execution has stopped it.
+    pub(super) fn go_on(&self) -> Result<(), Failure> {
+        let stopping = self.attempt.stopping.borrow();
+        match stopping.as_ref().filter(|stopping| parks(Some(stopping))) {
+            Some(stopping) => Err(Failure::new("suspended", stopping.reason.clone())),
+            None => Ok(()),
+        }
+    }
+
     async fn begin(&self, key: &str) -> Result<StepReply, Failure> {
+        self.go_on()?;
         let stored = self.attempt.journal.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
         if let Some(stored) = stored {
             return Ok(StepReply::Result(stored));
@@ -271,7 +299,7 @@ impl Context {
         Ok(value)
     }
 
-    fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: Event) {
         // Without a loop nobody listens, and nothing of this attempt counts any more.
         let _ = self.attempt.events.send(event);
     }

@@ -2,11 +2,19 @@
 
 use std::sync::Arc;
 
-use stint_api::{Outcome, Payload, Problem, Progress, StepReply};
+use stint_api::{
+    ChargeReply, ExchangeCharge, ExchangeHold, ExtendReply, Outcome, Payload, Problem, Progress, StepReply,
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// The loop's answer to a step that was begun.
 pub(super) type StepAnswer = oneshot::Sender<Result<StepReply, Problem>>;
+
+/// The loop's answer to a charge.
+pub(super) type ChargeAnswer = oneshot::Sender<Result<ChargeReply, Problem>>;
+
+/// The loop's answer to an ask for more.
+pub(super) type HoldAnswer = oneshot::Sender<Result<ExtendReply, Problem>>;
 
 /// Where handlers tell it.
 pub(super) type Events = mpsc::UnboundedSender<Event>;
@@ -45,6 +53,20 @@ pub(super) enum Event {
         lease: Arc<str>,
         /// The lines.
         lines: Vec<String>,
+    },
+    /// Something was spent. It is said until it is answered, whatever becomes of the handler and of its lease.
+    Charged {
+        /// What.
+        charge: ExchangeCharge,
+        /// Where the handler waits, if it does.
+        answer: ChargeAnswer,
+    },
+    /// A handler asks for more before it spends more, and waits.
+    Asked {
+        /// For what.
+        hold: ExchangeHold,
+        /// Where it waits.
+        answer: HoldAnswer,
     },
     /// A handler came this far.
     Progress {

@@ -27,9 +27,9 @@ use stint_api::{
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
-use super::event::{Event, Events};
+use super::event::{ChargeAnswer, Event, Events};
 use super::held::Held;
 use super::outbox::{Content, LINGER, Outbox};
 use super::reply::Verdict;
@@ -46,8 +46,14 @@ const PROGRESS_WAIT: Duration = Duration::from_secs(1);
 /// How long a drained worker goes on trying to say what is left to be said.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// How long a drained worker goes on trying to say what was spent.
+const CHARGE_FAREWELL: Duration = Duration::from_secs(60);
+
 /// Turns given to other tasks before speaking, so that handlers that end together are reported together.
 const SETTLE_TURNS: usize = 4;
+
+/// How much of a session's name tells it from all others that an execution meets.
+const PLACE_CHARS: usize = 16;
 
 /// How long an exchange may stay unanswered beyond its own wait, at least: slow answers are not repeated at once.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
@@ -64,6 +70,8 @@ pub(super) struct Exchanger {
     seen: u64,
     pub(super) outbox: Outbox,
     pub(super) held: BTreeMap<Arc<str>, Held>,
+    /// Who waits for the answer to a charge, by lease and charge id. The lease may be lost.
+    pub(super) charging: BTreeMap<(String, String), Vec<ChargeAnswer>>,
     /// Handlers that have not ended, those of lost leases included.
     running: usize,
     events: mpsc::UnboundedReceiver<Event>,
@@ -113,6 +121,7 @@ impl Exchanger {
             seen: 0,
             outbox: Outbox::default(),
             held: BTreeMap::new(),
+            charging: BTreeMap::new(),
             running: 0,
             events,
             sender,
@@ -156,7 +165,12 @@ impl Exchanger {
     fn is_done(&mut self, now: Instant) -> bool {
         let Some(drain) = &self.drain else { return false };
         if drain.until <= now {
-            if drain.until + FAREWELL <= now {
+            let charges = self.unsaid_charges();
+            let farewell = if charges > 0 { CHARGE_FAREWELL } else { FAREWELL };
+            if drain.until + farewell <= now {
+                if charges > 0 {
+                    error!(charges, "the server was not there to hear what was spent");
+                }
                 warn!(results = self.held.len(), "the server was not there to hear the last results");
                 return true;
             }
@@ -170,6 +184,15 @@ impl Exchanger {
             && self.outbox.is_empty()
             && self.held.is_empty()
             && !self.sent.values().any(|sent| sent.has_content)
+    }
+
+    /// Charges that are not known to be heard.
+    fn unsaid_charges(&self) -> usize {
+        let under_way = self.sent.values().map(|sent| match &*sent.request {
+            Request::Exchange(request) => request.charges.len(),
+            _ => 0,
+        });
+        self.outbox.charges() + under_way.sum::<usize>()
     }
 
     /// Stops handlers whose lease may be about to end, or whose grace is over.
@@ -245,7 +268,7 @@ impl Exchanger {
     fn send_next(&mut self, now: Instant) {
         let content = self.outbox.take();
         let has_content = !content.is_empty();
-        let Content { results, steps, logs } = content;
+        let Content { results, steps, logs, charges, holds } = content;
         self.n += 1;
         let n = self.n;
         let max = self.free_slots();
@@ -261,8 +284,8 @@ impl Exchanger {
             results,
             steps,
             logs,
-            charges: Vec::new(),
-            holds: Vec::new(),
+            charges,
+            holds,
             namespace: self.settings.namespace.clone(),
         };
         self.progress_due = None;
@@ -362,7 +385,8 @@ impl Exchanger {
         if stop.grace_ms == 0 {
             self.drop_lease(&stop.lease);
         } else {
-            held.ask_to_stop(&stop.reason, Duration::from_millis(stop.grace_ms), now);
+            let grace = Duration::from_millis(stop.grace_ms);
+            held.ask_to_stop(&stop.reason, stop.action, grace, now);
         }
     }
 
@@ -375,7 +399,9 @@ impl Exchanger {
             return;
         }
         let handler = self.settings.handlers.get(&lease.execution.kind).cloned();
-        let (token, held) = Held::start(lease, handler, sent_at, &self.sender);
+        // The number of the exchange that brought it: an execution is leased once by each.
+        let place = format!("{}.{}", self.session.get(..PLACE_CHARS).unwrap_or(&self.session), self.seen);
+        let (token, held) = Held::start(lease, handler, sent_at, &place, &self.sender);
         self.running += 1;
         self.held.insert(token, held);
     }
@@ -412,8 +438,13 @@ impl Exchanger {
         let Request::Exchange(request) = &*sent.request else { return Ok(()) };
         let Some(verdict) = Verdict::of(request, &problem) else { return Err(Error::Refused(problem)) };
         warn!(%problem, "the server refuses what a handler gave");
-        let (results, steps, logs) = (request.results.clone(), request.steps.clone(), request.logs.clone());
-        let mut content = Content { results, steps, logs };
+        let mut content = Content {
+            results: request.results.clone(),
+            steps: request.steps.clone(),
+            logs: request.logs.clone(),
+            charges: request.charges.clone(),
+            holds: request.holds.clone(),
+        };
         match verdict {
             Verdict::Result(at) => {
                 let result = content.results.remove(at);
@@ -423,6 +454,16 @@ impl Exchanger {
             Verdict::Log(at) => {
                 content.logs.remove(at);
                 self.outbox.put_back(content);
+            }
+            Verdict::Charge(at) => {
+                let charge = content.charges.remove(at);
+                self.outbox.put_back(content);
+                self.answer_charge(&charge, &Err(problem));
+            }
+            Verdict::Hold(at) => {
+                let hold = content.holds.remove(at);
+                self.outbox.put_back(content);
+                self.answer_hold(&hold, Err(problem));
             }
             Verdict::Step(at) => {
                 let step = content.steps.remove(at);
@@ -479,6 +520,17 @@ impl Exchanger {
                     self.outbox.push_log(&lease, lines, Instant::now());
                 }
             }
+            Event::Charged { charge, answer } => {
+                let key = (charge.lease.clone(), charge.charge_id.clone());
+                self.charging.entry(key).or_default().push(answer);
+                self.outbox.push_charge(charge);
+            }
+            Event::Asked { hold, answer } => {
+                if let Some(held) = self.held.get_mut(hold.lease.as_str()) {
+                    held.asked_more.insert(hold.id.clone(), answer);
+                    self.outbox.push_hold(hold);
+                }
+            }
             Event::Progress { lease, progress } => {
                 if let Some(held) = self.held.get_mut(&lease) {
                     held.progress = Some(progress);
@@ -493,7 +545,8 @@ impl Exchanger {
         let drain_end = self
             .drain
             .as_ref()
-            .map(|drain| if drain.until > now { drain.until } else { drain.until + FAREWELL });
+            .map(|drain| [drain.until, drain.until + FAREWELL, drain.until + CHARGE_FAREWELL])
+            .and_then(|ends| ends.into_iter().find(|end| *end > now));
         let linger = self.outbox.due_at().filter(|at| *at > now);
         let park = (self.sent.is_empty() && self.park_at > now).then_some(self.park_at);
         let progress = self.progress_due.filter(|at| *at > now);

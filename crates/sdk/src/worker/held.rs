@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use stint_api::{CompleteRequest, FailRequest, Lease, Outcome, Progress};
+use stint_api::{CompleteRequest, FailRequest, Lease, Outcome, Progress, StopAction, SuspendedRequest};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::event::{Event, Events, StepAnswer};
+use super::context::Started;
+use super::event::{Event, Events, HoldAnswer, StepAnswer};
 use super::handler::Handler;
 use super::{Context, Failure, Stopping};
 
@@ -28,6 +29,8 @@ pub(super) struct Held {
     stopping: watch::Sender<Option<Stopping>>,
     /// Handlers' questions whether to run a step, by key.
     pub(super) asked: BTreeMap<String, Vec<StepAnswer>>,
+    /// Handlers' asks for more money, by id.
+    pub(super) asked_more: BTreeMap<String, HoldAnswer>,
     /// Progress that was not sent yet.
     pub(super) progress: Option<Progress>,
     /// Whether the handler's end is in the outbox or under way.
@@ -35,11 +38,13 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Starts the handler of a lease that came with an exchange sent at `sent_at`.
+    /// Starts the handler of a lease that came with an exchange sent at `sent_at`; `place` tells the lease from all others
+    /// of its execution.
     pub(super) fn start(
         lease: Lease,
         handler: Option<Handler>,
         sent_at: Instant,
+        place: &str,
         events: &Events,
     ) -> (Arc<str>, Self) {
         let ttl = Duration::from_millis(lease.ttl_ms);
@@ -48,8 +53,9 @@ impl Held {
         let mut execution = lease.execution;
         let input = std::mem::take(&mut execution.input);
         let kind = execution.kind.clone();
-        let context =
-            Context::new(execution, lease.attempt, Arc::clone(&token), lease.steps, stops, events.clone());
+        let stopped = stops.clone();
+        let started = Started { number: lease.attempt, lease: Arc::clone(&token), place: place.to_owned() };
+        let context = Context::new(execution, started, lease.steps, stops, events.clone());
         let guard = Guard { lease: Arc::clone(&token), events: events.clone(), outcome: None };
         let task = tokio::spawn(async move {
             let mut guard = guard;
@@ -64,6 +70,10 @@ impl Held {
             let ended = AssertUnwindSafe(running).catch_unwind().await;
             guard.outcome = Some(match ended {
                 Ok(Ok(output)) => Outcome::Complete(CompleteRequest::new(output)),
+                // What ends because its budget stops it has not failed.
+                Ok(Err(_)) if parks(stopped.borrow().as_ref()) => {
+                    Outcome::Suspended(SuspendedRequest::default())
+                }
                 Ok(Err(failure)) => Outcome::Fail(failure.into_request()),
                 Err(panic) => Outcome::Fail(Failure::new("panic", panic_message(&*panic)).into_request()),
             });
@@ -75,6 +85,7 @@ impl Held {
             task,
             stopping,
             asked: BTreeMap::new(),
+            asked_more: BTreeMap::new(),
             progress: None,
             has_ended: false,
         };
@@ -114,12 +125,12 @@ impl Held {
     }
 
     /// Asks the handler to stop. A second stop never gives more time.
-    pub(super) fn ask_to_stop(&mut self, reason: &str, grace: Duration, now: Instant) {
+    pub(super) fn ask_to_stop(&mut self, reason: &str, action: StopAction, grace: Duration, now: Instant) {
         let ends = now + grace;
         self.grace_ends_at = Some(self.grace_ends_at.map_or(ends, |before| before.min(ends)));
         self.stopping.send_if_modified(|stop| {
             let is_first = stop.is_none();
-            stop.get_or_insert_with(|| Stopping { reason: reason.to_owned(), grace });
+            stop.get_or_insert_with(|| Stopping { reason: reason.to_owned(), grace, action });
             is_first
         });
     }
@@ -137,8 +148,14 @@ impl Held {
     pub(super) fn stop_handler(&mut self) {
         self.task.abort();
         self.asked.clear();
+        self.asked_more.clear();
         self.has_ended = true;
     }
+}
+
+/// Whether a stop is for want of money: then no step begins any more, and its end is no failure.
+pub(super) fn parks(stopping: Option<&Stopping>) -> bool {
+    stopping.is_some_and(|stopping| matches!(stopping.action, StopAction::Suspend | StopAction::Fail))
 }
 
 /// Reports a handler's end, also when it is dropped half-way.

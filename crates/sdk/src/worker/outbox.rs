@@ -1,9 +1,12 @@
-//! What the next exchange will carry: results, steps and lines of logs, in the order they happened.
+//! What the next exchange will carry: charges, asks for more, results, steps and lines of logs, in the order they
+//! happened.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use stint_api::{ExchangeLog, ExchangeResult, ExchangeStep, LOG_BYTES, LOG_LINES, Outcome};
+use stint_api::{
+    ExchangeCharge, ExchangeHold, ExchangeLog, ExchangeResult, ExchangeStep, LOG_BYTES, LOG_LINES, Outcome,
+};
 use tokio::time::Instant;
 
 /// Bytes of payload at which an exchange closes: a body holds 4 MiB, and base64 and escapes need room.
@@ -11,6 +14,9 @@ const EXCHANGE_BYTES: usize = 2 << 20;
 
 /// Results and steps at which an exchange closes.
 const EXCHANGE_ITEMS: usize = 5_000;
+
+/// Charges at which an exchange closes, and asks for more: each may be as long as a kilobyte or two.
+const EXCHANGE_CHARGES: usize = 500;
 
 /// How long a step's result waits for company: usually the next step or the attempt's end follows at once, and
 /// goes in the same exchange.
@@ -25,6 +31,8 @@ pub(super) struct Outbox {
     results: VecDeque<ExchangeResult>,
     steps: VecDeque<ExchangeStep>,
     logs: VecDeque<ExchangeLog>,
+    charges: VecDeque<ExchangeCharge>,
+    holds: VecDeque<ExchangeHold>,
     /// When the oldest line came in.
     logs_since: Option<Instant>,
     /// When the oldest content that may linger came in.
@@ -39,6 +47,8 @@ pub(super) struct Content {
     pub(super) results: Vec<ExchangeResult>,
     pub(super) steps: Vec<ExchangeStep>,
     pub(super) logs: Vec<ExchangeLog>,
+    pub(super) charges: Vec<ExchangeCharge>,
+    pub(super) holds: Vec<ExchangeHold>,
 }
 
 impl Outbox {
@@ -54,6 +64,16 @@ impl Outbox {
             self.lingering_since.get_or_insert(now);
         }
         self.steps.push_back(step);
+    }
+
+    pub(super) fn push_charge(&mut self, charge: ExchangeCharge) {
+        self.charges.push_back(charge);
+        self.urgent = true;
+    }
+
+    pub(super) fn push_hold(&mut self, hold: ExchangeHold) {
+        self.holds.push_back(hold);
+        self.urgent = true;
     }
 
     /// Adds lines to an attempt's log. More than the server would ever keep are dropped here.
@@ -87,18 +107,34 @@ impl Outbox {
         for log in content.logs.into_iter().rev() {
             self.logs.push_front(log);
         }
+        for charge in content.charges.into_iter().rev() {
+            self.charges.push_front(charge);
+        }
+        for hold in content.holds.into_iter().rev() {
+            self.holds.push_front(hold);
+        }
         self.urgent |= !self.is_empty();
     }
 
-    /// Drops what is still to be said about a lease that no longer counts.
+    /// Drops what is still to be said about a lease that no longer counts; what was spent under it still does.
     pub(super) fn forget(&mut self, lease: &str) {
         self.results.retain(|result| result.lease != lease);
         self.steps.retain(|step| step.lease != lease);
         self.logs.retain(|log| log.lease != lease);
+        self.holds.retain(|hold| hold.lease != lease);
+    }
+
+    /// Charges that nobody has heard of.
+    pub(super) fn charges(&self) -> usize {
+        self.charges.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.results.is_empty() && self.steps.is_empty() && self.logs.is_empty()
+        self.results.is_empty()
+            && self.steps.is_empty()
+            && self.logs.is_empty()
+            && self.charges.is_empty()
+            && self.holds.is_empty()
     }
 
     /// Whether there is something that should be said now.
@@ -112,9 +148,16 @@ impl Outbox {
         self.lingering_since.map(|since| since + LINGER).into_iter().chain(lines).min()
     }
 
-    /// The next exchange's share. A lease's result never overtakes its steps and lines.
+    /// The next exchange's share. A lease's result never overtakes its steps and lines, and none of them a charge: what is
+    /// in the journal is not spent again.
     pub(super) fn take(&mut self) -> Content {
         let mut content = Content::default();
+        content.charges.extend(self.charges.drain(..self.charges.len().min(EXCHANGE_CHARGES)));
+        content.holds.extend(self.holds.drain(..self.holds.len().min(EXCHANGE_CHARGES)));
+        if !self.charges.is_empty() {
+            self.urgent = true;
+            return content;
+        }
         let mut bytes = 0;
         while let Some(step) = self.steps.pop_front() {
             let size = step.output.as_ref().map_or(0, stint_api::Payload::size);
@@ -161,7 +204,11 @@ impl Outbox {
 
 impl Content {
     pub(super) fn is_empty(&self) -> bool {
-        self.results.is_empty() && self.steps.is_empty() && self.logs.is_empty()
+        self.results.is_empty()
+            && self.steps.is_empty()
+            && self.logs.is_empty()
+            && self.charges.is_empty()
+            && self.holds.is_empty()
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use stint_api::{
-    Answer, Class, Code, ExchangeAnswer, ExchangeLog, ExchangeRequest, ExchangeResult, ExchangeStep,
-    FailRequest, Outcome, Problem, StepReply,
+    Answer, ChargeReply, Class, Code, ExchangeAnswer, ExchangeCharge, ExchangeHold, ExchangeLog,
+    ExchangeRequest, ExchangeResult, ExchangeStep, ExtendReply, FailRequest, Outcome, Problem,
+    ReleaseRequest, StepReply,
 };
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::exchange::Exchanger;
 use super::outbox::Content;
@@ -21,6 +22,10 @@ pub(super) enum Verdict {
     Step(usize),
     /// The lines at this index.
     Log(usize),
+    /// The charge at this index.
+    Charge(usize),
+    /// The ask for more at this index.
+    Hold(usize),
 }
 
 /// What one exchange said and is to be answered for.
@@ -29,14 +34,19 @@ struct Open<'a> {
     results: BTreeMap<&'a str, &'a ExchangeResult>,
     steps: BTreeMap<&'a str, Vec<&'a ExchangeStep>>,
     logs: BTreeMap<&'a str, &'a ExchangeLog>,
+    charges: BTreeMap<&'a str, Vec<&'a ExchangeCharge>>,
+    holds: BTreeMap<&'a str, Vec<&'a ExchangeHold>>,
 }
 
-impl<'a> Open<'a> {
-    fn take_step(&mut self, lease: &str, key: &str) -> Option<&'a ExchangeStep> {
-        let steps = self.steps.get_mut(lease)?;
-        let at = steps.iter().position(|step| step.key == key)?;
-        Some(steps.remove(at))
-    }
+/// Takes the first of a lease's items that is the one.
+fn take<'a, T>(
+    items: &mut BTreeMap<&'a str, Vec<&'a T>>,
+    lease: &str,
+    is_it: impl Fn(&T) -> bool,
+) -> Option<&'a T> {
+    let items = items.get_mut(lease)?;
+    let at = items.iter().position(|item| is_it(item))?;
+    Some(items.remove(at))
 }
 
 impl Verdict {
@@ -48,6 +58,8 @@ impl Verdict {
             .map(Self::Result)
             .or_else(|| index("steps[").filter(|at| *at < request.steps.len()).map(Self::Step))
             .or_else(|| index("logs[").filter(|at| *at < request.logs.len()).map(Self::Log))
+            .or_else(|| index("charges[").filter(|at| *at < request.charges.len()).map(Self::Charge))
+            .or_else(|| index("holds[").filter(|at| *at < request.holds.len()).map(Self::Hold))
     }
 }
 
@@ -85,8 +97,26 @@ impl Exchanger {
         for log in &request.logs {
             open.logs.insert(&log.lease, log);
         }
+        for charge in &request.charges {
+            open.charges.entry(&charge.lease).or_default().push(charge);
+        }
+        for hold in &request.holds {
+            open.holds.entry(&hold.lease).or_default().push(hold);
+        }
         let mut again = Content::default();
         for answer in answers {
+            if let Some(id) = &answer.charge_id {
+                if let Some(charge) = take(&mut open.charges, &answer.lease, |of| of.charge_id == *id) {
+                    self.judge_charge(charge, answer.answer, &mut again);
+                }
+                continue;
+            }
+            if let Some(id) = &answer.hold {
+                if let Some(hold) = take(&mut open.holds, &answer.lease, |of| of.id == *id) {
+                    self.judge_hold(hold, answer.answer, &mut again);
+                }
+                continue;
+            }
             match &answer.key {
                 None if answer.logs => {
                     if let Some(log) = open.logs.remove(answer.lease.as_str()) {
@@ -98,7 +128,7 @@ impl Exchanger {
                     None => self.judge_lease(&answer),
                 },
                 Some(key) => {
-                    if let Some(step) = open.take_step(&answer.lease, key) {
+                    if let Some(step) = take(&mut open.steps, &answer.lease, |of| of.key == *key) {
                         self.judge_step(step, answer.answer, &mut again);
                     }
                 }
@@ -110,6 +140,9 @@ impl Exchanger {
         again.steps.extend(open.steps.into_values().flatten().cloned());
         open.logs.retain(|lease, _| self.held.contains_key(*lease));
         again.logs.extend(open.logs.into_values().cloned());
+        again.charges.extend(open.charges.into_values().flatten().cloned());
+        open.holds.retain(|lease, _| self.held.contains_key(*lease));
+        again.holds.extend(open.holds.into_values().flatten().cloned());
         if !again.is_empty() {
             self.outbox.put_back(again);
             self.pace.back_off(None);
@@ -130,6 +163,11 @@ impl Exchanger {
                 let is_ours = matches!(result.outcome, Outcome::Release(_));
                 if problem.code == Code::PayloadTooLarge || problem.code == Code::InvalidField {
                     self.outbox.push_result(&result.lease, rejected(&problem));
+                    return;
+                }
+                // It may have been told to stop by nobody who still knows of it: then it is simply not run on.
+                if matches!(result.outcome, Outcome::Suspended(_)) && problem.code != Code::LeaseLost {
+                    self.outbox.push_result(&result.lease, Outcome::Release(ReleaseRequest::default()));
                     return;
                 }
                 if !is_ours {
@@ -164,6 +202,49 @@ impl Exchanger {
             Answer::Refused(problem) => {
                 self.refuse_step(&step.lease, &step.key, step.output.is_some(), problem);
             }
+        }
+    }
+
+    fn judge_charge(&mut self, charge: &ExchangeCharge, answer: Answer, again: &mut Content) {
+        match answer {
+            Answer::Charged(reply) => self.answer_charge(charge, &Ok(reply)),
+            Answer::Refused(problem) if problem.code.class() == Class::Permanent => {
+                self.answer_charge(charge, &Err(problem));
+            }
+            _ => again.charges.push(charge.clone()),
+        }
+    }
+
+    fn judge_hold(&mut self, hold: &ExchangeHold, answer: Answer, again: &mut Content) {
+        match answer {
+            Answer::Extended(reply) => self.answer_hold(hold, Ok(reply)),
+            Answer::Refused(problem) if problem.code == Code::LeaseLost => self.drop_lease(&hold.lease),
+            Answer::Refused(problem) if problem.code.class() == Class::Permanent => {
+                self.answer_hold(hold, Err(problem));
+            }
+            _ => again.holds.push(hold.clone()),
+        }
+    }
+
+    /// What was spent is recorded, or can't be for good.
+    pub(super) fn answer_charge(&mut self, charge: &ExchangeCharge, reply: &Result<ChargeReply, Problem>) {
+        if let Err(problem) = reply {
+            let ExchangeCharge { charge_id, amounts, usage, .. } = charge;
+            error!(%problem, charge_id, ?amounts, ?usage, "a charge is refused for good");
+        }
+        let key = (charge.lease.clone(), charge.charge_id.clone());
+        for answer in self.charging.remove(&key).into_iter().flatten() {
+            // A handler that no longer waits needs no answer.
+            let _ = answer.send(reply.clone());
+        }
+    }
+
+    /// More is held, or is not.
+    pub(super) fn answer_hold(&mut self, hold: &ExchangeHold, reply: Result<ExtendReply, Problem>) {
+        let asked = self.held.get_mut(hold.lease.as_str()).and_then(|held| held.asked_more.remove(&hold.id));
+        if let Some(answer) = asked {
+            // A handler that no longer waits needs no answer.
+            let _ = answer.send(reply);
         }
     }
 
