@@ -105,17 +105,16 @@ pub struct ReconcileReply {
 pub struct BudgetDrift {
     /// The budget.
     pub path: String,
-    /// The window, where it is about one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<String>,
-    /// What differed, for people.
-    pub detail: String,
-    /// By how much it was too little.
+    /// The window.
+    pub window: String,
+    /// When the period began.
+    pub period: Instant,
+    /// What the counter said.
     #[serde(default)]
-    pub more: Amounts,
-    /// By how much it was too much.
+    pub counted: Amounts,
+    /// What the ledger says.
     #[serde(default)]
-    pub less: Amounts,
+    pub ledger: Amounts,
 }
 
 objects_only!(RaiseRequest, TopUpRequest, BudgetChargeRequest, RefundRequest, ReconcileRequest);

@@ -12,7 +12,8 @@
 //! | `engine/find.rs` | lists and counts |
 //! | `engine/bulk.rs` | actions on many executions |
 //! | `engine/lanes.rs` | lanes |
-//! | `engine/budgets.rs` | budgets |
+//! | `engine/budgets.rs`, `engine/holds.rs`, `engine/charges.rs` | budgets, what is held and what is spent |
+//! | `engine/ledger.rs`, `engine/prices.rs` | what was spent, and what usage costs |
 //! | `engine/workers.rs` | workers |
 //! | `engine/store.rs`, `engine/doctor.rs` | the store as a whole, and what is wrong here |
 
@@ -20,14 +21,18 @@ mod act;
 mod bridge;
 mod budgets;
 mod bulk;
+mod charges;
 mod claims;
 mod doctor;
 mod events;
 mod find;
+mod holds;
 mod journal;
 mod lanes;
 mod lease;
+mod ledger;
 pub(crate) mod observe;
+mod prices;
 mod read;
 mod store;
 mod submit;
@@ -55,6 +60,7 @@ use bridge::Bridge;
 use bulk::BulksUnderWay;
 use claims::KeyedClaims;
 
+pub(crate) use charges::More;
 pub use events::EventStream;
 pub(crate) use journal::logged;
 

@@ -99,10 +99,10 @@ impl Waiters {
     pub fn publish(&self, partition: PartitionId, events: &[Event]) {
         let Some(shard) = self.shards.get(usize::from(partition.0)) else { return };
         let mut shard = lock(shard);
-        let mut lane_changed = false;
+        let mut copied = false;
         for event in events {
             let Some(id) = event.execution else {
-                lane_changed |= event.kind == EventKind::LaneChanged;
+                copied |= matches!(event.kind, EventKind::LaneChanged | EventKind::PricesChanged);
                 continue;
             };
             if let Some(watched) = shard.watched.get(&id) {
@@ -118,7 +118,7 @@ impl Waiters {
             }
         }
         drop(shard);
-        if lane_changed {
+        if copied {
             // Nobody listens as a rule.
             _ = self.lanes.send(partition);
         }
@@ -152,8 +152,8 @@ impl Waiters {
         self.shards.iter().map(|shard| lock(shard).watched.len()).sum()
     }
 
-    /// Partitions in which a lane changed, from now on.
-    pub(crate) fn lane_changes(&self) -> broadcast::Receiver<PartitionId> {
+    /// Partitions whose copy of a lane's settings or of a price table changed, from now on.
+    pub(crate) fn copied(&self) -> broadcast::Receiver<PartitionId> {
         self.lanes.subscribe()
     }
 

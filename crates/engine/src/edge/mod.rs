@@ -2,9 +2,11 @@
 
 pub(crate) mod budget;
 pub(crate) mod bulk;
+pub(crate) mod charge;
 pub(crate) mod filter;
 pub(crate) mod happened;
 pub(crate) mod lease;
+pub(crate) mod ledger;
 pub(crate) mod page;
 pub(crate) mod payload;
 pub(crate) mod problem;

@@ -1,15 +1,15 @@
 //! What an execution waits for, in words: what the hub knows first, then what its partition says.
 
-use stint_api::{Instant, Waiting, WhyReply};
+use stint_api::{Instant, Waiting, WaitingForBudget, WhyReply};
 use stint_core::Millis;
-use stint_core::command::{AHEAD_MAX, Reason, WhyAnswer};
+use stint_core::command::{AHEAD_MAX, Place, Reason, WhyAnswer};
 use stint_core::model::{Group, Shortfall, State};
 
-use super::view;
+use super::{budget, view};
 use crate::workers::{Lack, Workers};
 
 /// The answer to `why`.
-pub(crate) fn reply(answer: WhyAnswer, workers: &Workers) -> WhyReply {
+pub(crate) fn reply(answer: WhyAnswer, place: Option<&Place>, workers: &Workers) -> WhyReply {
     let execution = &answer.execution;
     let waits = matches!(execution.state(), State::Ready | State::Scheduled);
     let lack = workers.lack(&execution.group).filter(|_| waits);
@@ -21,7 +21,7 @@ pub(crate) fn reply(answer: WhyAnswer, workers: &Workers) -> WhyReply {
     waiting_for.extend(
         reasons
             .filter(|reason| lack.is_none() || !matches!(reason, Reason::Worker { .. }))
-            .map(|reason| waiting(reason, &execution.group)),
+            .map(|reason| waiting(reason, place, &execution.group)),
     );
     WhyReply {
         state: view::seen_state(execution.state(), blocked),
@@ -42,7 +42,7 @@ fn lacking(lack: &Lack, group: &Group) -> Waiting {
     Waiting { reason: reason.to_owned(), detail, until: None, budget: None }
 }
 
-fn waiting(reason: &Reason, group: &Group) -> Waiting {
+fn waiting(reason: &Reason, place: Option<&Place>, group: &Group) -> Waiting {
     let lane = &group.lane;
     let (name, detail, until): (_, _, Option<Millis>) = match reason {
         Reason::Delay { until } => ("delay", "it is due later".to_owned(), Some(*until)),
@@ -62,14 +62,31 @@ fn waiting(reason: &Reason, group: &Group) -> Waiting {
             None,
         ),
         Reason::Budget { path, shortfall, behind, .. } => {
-            ("budget", budget(path, shortfall, behind.is_some()), shortfall.resets_at)
+            ("budget", detail_of(path, shortfall, behind.is_some()), shortfall.resets_at)
         }
         Reason::Stopping { until } => ("stopping", "its worker was asked to stop".to_owned(), Some(*until)),
     };
-    Waiting { reason: name.to_owned(), detail, until: until.map(Instant::from_millis), budget: None }
+    let budget = waiting_for_budget(reason, place);
+    Waiting { reason: name.to_owned(), detail, until: until.map(Instant::from_millis), budget }
 }
 
-fn budget(path: &str, shortfall: &Shortfall, behind: bool) -> String {
+fn waiting_for_budget(reason: &Reason, place: Option<&Place>) -> Option<WaitingForBudget> {
+    let Reason::Budget { path, shortfall, behind, since, .. } = reason else { return None };
+    // The queue knows best; before it is asked, what was missing when it last said so.
+    let missing = match place {
+        Some(place) => place.shortfall.as_ref(),
+        None => Some(shortfall),
+    };
+    Some(WaitingForBudget {
+        path: path.clone(),
+        position: place.map(|place| place.ahead as u64 + 1),
+        behind: behind.map(|id| id.to_string()),
+        shortfall: missing.filter(|missing| !missing.dimension.is_empty()).map(budget::shortfall),
+        since: since.map(Instant::from_millis),
+    })
+}
+
+fn detail_of(path: &str, shortfall: &Shortfall, behind: bool) -> String {
     let Shortfall { path: at, window, dimension, limit, used, held, missing, .. } = shortfall;
     let before = if behind { "others of the same budgets are before it: " } else { "" };
     if dimension.is_empty() {

@@ -20,7 +20,7 @@ use crate::edge::problem::unexpected;
 use crate::edge::submission::millis;
 
 /// How long the answer to a change waits for the partitions' copies.
-const COPIES: Duration = Duration::from_secs(5);
+pub(super) const COPIES: Duration = Duration::from_secs(5);
 
 /// How long counting waits for partitions that don't answer: their work is then not counted.
 pub(super) const COUNTS: Duration = Duration::from_secs(2);
@@ -106,7 +106,7 @@ impl Engine {
         change: LaneChange,
     ) -> Result<LaneReply, Problem> {
         let until = Instant::now() + COPIES;
-        let mut changes = self.0.waiters.lane_changes();
+        let mut changes = self.0.waiters.copied();
         let settings = self.0.set(namespace, name, change).await?;
         let mut missing: BTreeSet<PartitionId> = PartitionId::all().collect();
         let mut look_at = missing.clone();

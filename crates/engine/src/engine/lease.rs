@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use stint_api::{
     CompleteRequest, DEFAULT_NAMESPACE, EndReply, FailRequest, HeartbeatReply, HeartbeatRequest, LeaseReply,
     LeaseRequest, Outcome as End, Problem, ReleaseRequest, RequestKey, StepReply, StepRequest,
-    StepResultRequest,
+    StepResultRequest, SuspendedRequest,
 };
 use stint_core::command::{BeginStep, Heartbeat, Outcome, RecordStep};
 use stint_core::model::Worker;
@@ -77,6 +77,13 @@ impl Engine {
         request.validate()?;
         let namespace = request.namespace.clone();
         self.0.end(lease, namespace.as_deref(), End::Release(request)).await
+    }
+
+    /// Parks an attempt that its budget asked to stop: it goes on from its journal when there is money again.
+    pub async fn suspended(&self, lease: &str, request: SuspendedRequest) -> Result<EndReply, Problem> {
+        request.validate()?;
+        let namespace = request.namespace.clone();
+        self.0.end(lease, namespace.as_deref(), End::Suspended(request)).await
     }
 
     /// Asks for a journaled step: its result, or to run it.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stint_api::{Execution, Problem, ResultReply, WAIT_MS, WhyReply, check_namespace};
-use stint_core::command::{Outcome, Show, Shown, Why};
+use stint_core::command::{Outcome, Place, Reason, Show, ShowPlace, Shown, Why, WhyAnswer, budget_home};
 use stint_core::{Command, ExecutionId};
 use tokio::time::Instant;
 
@@ -50,13 +50,30 @@ impl Engine {
         let id = execution_id(id)?;
         let command = Command::Why(Why { namespace: namespace.to_owned(), id });
         match self.0.call(id.partition(), command).await? {
-            Outcome::Why(answer) => Ok(why::reply(*answer, &self.0.workers)),
+            Outcome::Why(answer) => {
+                let place = self.0.place_of(namespace, &answer).await;
+                Ok(why::reply(*answer, place.as_ref(), &self.0.workers))
+            }
             _ => Err(unexpected()),
         }
     }
 }
 
 impl Inner {
+    /// Where an execution stands in the queue of the budget that it waits for; none if it is in none, or its tree does
+    /// not say.
+    async fn place_of(&self, namespace: &str, answer: &WhyAnswer) -> Option<Place> {
+        let waits = |reason: &Reason| match reason {
+            Reason::Budget { path, key, .. } => Some((budget_home(namespace, path), *key)),
+            _ => None,
+        };
+        let (home, key) = answer.reasons.iter().find_map(waits)?;
+        match self.call(home, Command::ShowPlace(ShowPlace { key })).await {
+            Ok(Outcome::Place(place)) => Some(place),
+            _ => None,
+        }
+    }
+
     /// An execution, of one namespace or of any.
     pub(super) async fn show(
         &self,

@@ -3,27 +3,47 @@
 use stint_api::{
     Answer, EndReply, ExchangeAnswer, ExchangeRequest, ExchangeStop, Outcome as End, Problem, StepReply,
 };
-use stint_core::command::{BeginStep, Complete, Fail, Heartbeat, Log, Outcome, RecordStep, Release, Suspend};
+use stint_core::command::{
+    BeginStep, ChargeLease, Complete, Fail, Heartbeat, Log, Outcome, RecordStep, Release, Suspend,
+};
 use stint_core::model::StepOutcome;
 use stint_core::{Command, LeaseRef, Millis, Refusal, RequestId};
 use tokio::time::Instant;
 
 use crate::CallError;
+use crate::edge::budget::kept_amounts;
+use crate::edge::charge::spent;
 use crate::edge::{lease, payload, problem, submission, view};
-use crate::engine::logged;
+use crate::engine::{More, logged};
 
 /// One thing said: which command it is, and whom its answer is for.
 #[derive(Debug)]
 pub(crate) struct Ask {
     pub(crate) lease: LeaseRef,
     pub(crate) what: What,
-    pub(crate) command: Command,
+    pub(crate) order: Order,
+}
+
+/// What it comes to.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// A command to the execution's partition.
+    Command(Box<Command>),
+    /// A charge: recorded there, and booked in its trees.
+    Charge(ChargeLease),
+    /// An ask for more: the execution's partition says of whom.
+    More(More),
 }
 
 impl Ask {
     /// Asks how a listed lease stands.
     pub(crate) fn heartbeat(lease: LeaseRef) -> Self {
-        Self { lease, what: What::Listed, command: Command::Heartbeat(Heartbeat { lease, progress: None }) }
+        let command = Command::Heartbeat(Heartbeat { lease, progress: None });
+        Self::command(lease, What::Listed, command)
+    }
+
+    fn command(lease: LeaseRef, what: What, command: Command) -> Self {
+        Self { lease, what, order: Order::Command(Box::new(command)) }
     }
 }
 
@@ -40,6 +60,10 @@ pub(crate) enum What {
     Records(String),
     /// Lines of its attempt are kept.
     Logs,
+    /// Something was spent.
+    Charges(String),
+    /// It asks for more.
+    Asks(String),
 }
 
 /// A request, its leases read. Leases that are none are answered at once.
@@ -50,7 +74,7 @@ pub(crate) struct Parsed {
     pub(crate) stepped: Vec<LeaseRef>,
     /// One heartbeat for each entry of `listed`.
     heartbeats: Vec<Ask>,
-    /// Steps, then lines of logs, then ends: what an attempt says is kept before it ends.
+    /// Steps, then lines of logs, then charges, then ends: what an attempt says is kept before it ends.
     pub(crate) asks: Vec<Ask>,
     pub(crate) refused: Vec<ExchangeAnswer>,
 }
@@ -60,14 +84,14 @@ impl Parsed {
     pub(crate) fn of(request: &mut ExchangeRequest) -> Self {
         let mut parsed = Self::default();
         for listed in std::mem::take(&mut request.leases) {
-            let Some(lease) = parsed.read(&listed.lease, None) else { continue };
+            let Some(lease) = parsed.read(&listed.lease, &What::Listed) else { continue };
             parsed.listed.push((lease, listed.progress.is_some()));
             let progress = listed.progress.map(view::kept_progress);
             let command = Command::Heartbeat(Heartbeat { lease, progress });
-            parsed.heartbeats.push(Ask { lease, what: What::Listed, command });
+            parsed.heartbeats.push(Ask::command(lease, What::Listed, command));
         }
         for step in std::mem::take(&mut request.steps) {
-            let Some(lease) = parsed.read(&step.lease, Some(&step.key)) else { continue };
+            let Some(lease) = parsed.read(&step.lease, &What::Begins(step.key.clone())) else { continue };
             parsed.stepped.push(lease);
             let key = step.key.clone();
             let (what, command) = match step.output {
@@ -77,21 +101,22 @@ impl Parsed {
                     (What::Records(key), Command::RecordStep(RecordStep { lease, key: step.key, output }))
                 }
             };
-            parsed.asks.push(Ask { lease, what, command });
+            parsed.asks.push(Ask::command(lease, what, command));
         }
         for (index, log) in std::mem::take(&mut request.logs).into_iter().enumerate() {
-            let Some(lease) = parsed.read(&log.lease, None) else { continue };
+            let Some(lease) = parsed.read(&log.lease, &What::Logs) else { continue };
             parsed.stepped.push(lease);
             // Sent again, to this node or to another, it is the same exchange and writes once.
             let of = format!("{}.{}.{index}", request.worker.session, request.n);
             let call = Some(RequestId::derived(of.as_bytes()));
             let command = Command::Log(Log { lease, lines: log.lines, request: call });
-            parsed.asks.push(Ask { lease, what: What::Logs, command });
+            parsed.asks.push(Ask::command(lease, What::Logs, command));
         }
+        parsed.money(request);
         for result in std::mem::take(&mut request.results) {
-            let Some(lease) = parsed.read(&result.lease, None) else { continue };
+            let Some(lease) = parsed.read(&result.lease, &What::Ends) else { continue };
             parsed.ended.push(lease);
-            parsed.asks.push(Ask { lease, what: What::Ends, command: end(lease, result.outcome) });
+            parsed.asks.push(Ask::command(lease, What::Ends, end(lease, result.outcome)));
         }
         parsed
     }
@@ -113,19 +138,30 @@ impl Parsed {
         (0..self.heartbeats.len()).collect()
     }
 
-    fn read(&mut self, text: &str, key: Option<&str>) -> Option<LeaseRef> {
+    /// Charges and asks for more.
+    fn money(&mut self, request: &mut ExchangeRequest) {
+        for charge in std::mem::take(&mut request.charges) {
+            let what = What::Charges(charge.charge_id.clone());
+            let Some(lease) = self.read(&charge.lease, &what) else { continue };
+            self.stepped.push(lease);
+            let spent = spent(charge.amounts.as_ref(), charge.usage);
+            let charge = ChargeLease { lease, id: charge.charge_id, spent, step: charge.step };
+            self.asks.push(Ask { lease, what, order: Order::Charge(charge) });
+        }
+        for hold in std::mem::take(&mut request.holds) {
+            let what = What::Asks(hold.id.clone());
+            let Some(lease) = self.read(&hold.lease, &what) else { continue };
+            self.stepped.push(lease);
+            let more = More { id: hold.id, path: hold.path, amounts: kept_amounts(&hold.amounts) };
+            self.asks.push(Ask { lease, what, order: Order::More(more) });
+        }
+    }
+
+    fn read(&mut self, text: &str, what: &What) -> Option<LeaseRef> {
         match problem::lease_ref(text) {
             Ok(lease) => Some(lease),
             Err(problem) => {
-                let answer = Answer::Refused(problem);
-                self.refused.push(ExchangeAnswer {
-                    lease: text.to_owned(),
-                    key: key.map(str::to_owned),
-                    logs: false,
-                    charge_id: None,
-                    hold: None,
-                    answer,
-                });
+                self.refused.push(about(text.to_owned(), what, Answer::Refused(problem)));
                 None
             }
         }
@@ -167,6 +203,19 @@ pub(crate) fn step(outcome: Outcome) -> Result<StepReply, Problem> {
     }
 }
 
+/// An answer, with what it is about.
+pub(crate) fn about(lease: String, what: &What, answer: Answer) -> ExchangeAnswer {
+    let mut about = ExchangeAnswer { lease, key: None, logs: false, charge_id: None, hold: None, answer };
+    match what {
+        What::Begins(key) | What::Records(key) => about.key = Some(key.clone()),
+        What::Logs => about.logs = true,
+        What::Charges(id) => about.charge_id = Some(id.clone()),
+        What::Asks(id) => about.hold = Some(id.clone()),
+        What::Listed | What::Ends => {}
+    }
+    about
+}
+
 /// What one thing said came to.
 #[derive(Debug)]
 pub(crate) enum Heard {
@@ -196,7 +245,7 @@ pub(crate) struct Renewed {
 /// Judges an outcome.
 pub(crate) fn heard(of: LeaseRef, what: &What, answer: Result<Outcome, CallError>, sent: Instant) -> Heard {
     let lease = of.to_string();
-    let (key, answer) = match (what, answer) {
+    let answer = match (what, answer) {
         (What::Listed, Ok(Outcome::Renewed(renewal))) => {
             let stop = renewal.stop.as_ref().map(|stopping| {
                 let stint_api::Stop { reason, grace_ms, action } = lease::stop(stopping);
@@ -207,29 +256,18 @@ pub(crate) fn heard(of: LeaseRef, what: &What, answer: Result<Outcome, CallError
         }
         (What::Listed, Ok(_)) => return Heard::Unheard(problem::unexpected()),
         (What::Listed, Err(CallError::Refused(refusal @ Refusal::LeaseLost))) => {
-            let answer = Answer::Refused(problem::refused(refusal));
-            return Heard::Lost(ExchangeAnswer {
-                lease,
-                key: None,
-                logs: false,
-                charge_id: None,
-                hold: None,
-                answer,
-            });
+            return Heard::Lost(about(lease, what, Answer::Refused(problem::refused(refusal))));
         }
         (What::Listed, Err(error)) => return Heard::Unheard(problem::problem(error)),
-        (What::Ends, answer) => (None, answer.map_err(problem::problem).and_then(ended).map(Answer::Done)),
-        (What::Begins(key), answer) => {
-            (Some(key.clone()), answer.map_err(problem::problem).and_then(step).map(Answer::Step))
-        }
-        (What::Logs, answer) => (None, answer.map_err(problem::problem).and_then(logged).map(Answer::Logged)),
-        (What::Records(key), answer) => {
-            (Some(key.clone()), answer.map_err(problem::problem).and_then(recorded).map(Answer::Done))
+        (What::Ends, answer) => answer.map_err(problem::problem).and_then(ended).map(Answer::Done),
+        (What::Begins(_), answer) => answer.map_err(problem::problem).and_then(step).map(Answer::Step),
+        (What::Logs, answer) => answer.map_err(problem::problem).and_then(logged).map(Answer::Logged),
+        (What::Records(_), answer) => answer.map_err(problem::problem).and_then(recorded).map(Answer::Done),
+        (What::Charges(_) | What::Asks(_), answer) => {
+            answer.map_err(problem::problem).and_then(|_| Err(problem::unexpected()))
         }
     };
-    let logs = *what == What::Logs;
-    let answer = answer.unwrap_or_else(Answer::Refused);
-    Heard::Answer(ExchangeAnswer { lease, key, logs, charge_id: None, hold: None, answer })
+    Heard::Answer(about(lease, what, answer.unwrap_or_else(Answer::Refused)))
 }
 
 /// What a recorded step came to: its attempt runs on.

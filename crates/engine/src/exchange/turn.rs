@@ -16,7 +16,7 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
 use super::repeat::{UNREAD_BYTES, repeat};
-use super::said::{Ask, Heard, Parsed, Renewed, What, heard};
+use super::said::{Ask, Heard, Order, Parsed, Renewed, What, about, heard};
 use super::session::{Begun, New, Said};
 use super::sessions::Live;
 use crate::edge::{lease, problem};
@@ -280,13 +280,26 @@ impl Turn<'_> {
     /// Brings what is said to its partitions, all at once.
     async fn say(&self, asks: Vec<Ask>) -> Result<Words, Problem> {
         let sent = Instant::now();
-        let calls = asks.into_iter().map(|Ask { lease, what, command }| async move {
-            let outcome = self.engine.node.call(lease.execution.partition(), command).await;
-            (lease, what, outcome)
+        let calls = asks.into_iter().map(|Ask { lease, what, order }| async move {
+            let heard = match order {
+                Order::Command(command) => {
+                    let outcome = self.engine.node.call(lease.execution.partition(), *command).await;
+                    heard(lease, &what, outcome, sent)
+                }
+                Order::Charge(charge) => {
+                    let answer = self.engine.charge(charge).await.map(Answer::Charged);
+                    Heard::Answer(about(lease.to_string(), &what, answer.unwrap_or_else(Answer::Refused)))
+                }
+                Order::More(more) => {
+                    let answer = self.engine.extend(lease, more).await.map(Answer::Extended);
+                    Heard::Answer(about(lease.to_string(), &what, answer.unwrap_or_else(Answer::Refused)))
+                }
+            };
+            (lease, what, heard)
         });
         let mut words = Words::default();
-        for (lease, what, outcome) in join_all(calls).await {
-            match heard(lease, &what, outcome, sent) {
+        for (lease, what, heard) in join_all(calls).await {
+            match heard {
                 Heard::Answer(mut answer) => {
                     if let (What::Ends, Answer::Done(end)) = (what, &mut answer.answer) {
                         self.engine.add_prospect(lease.execution, end).await;

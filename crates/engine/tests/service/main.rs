@@ -4,6 +4,7 @@
 
 mod backup;
 mod bed;
+mod budgets;
 mod bulk;
 mod cancel;
 mod chaos;

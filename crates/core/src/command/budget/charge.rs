@@ -27,6 +27,12 @@ pub struct Booked {
     pub breached: bool,
     /// Kept aside: its model has no price, or there is no budget any more.
     pub quarantined: bool,
+    /// The hold was over.
+    pub late: bool,
+    /// How much it was.
+    pub amounts: Amounts,
+    /// The version of the price table that priced it, unless it existed.
+    pub prices: Option<u64>,
 }
 
 /// Book a charge on a path, without a hold.
@@ -152,7 +158,13 @@ impl Booking<'_> {
         let now = context.now();
         let aside = charge.unpriced == Some(true)
             || !levels(path).any(|level| context.partition.budget(namespace, level).is_some());
-        let mut booked = Booked { quarantined: aside, ..Booked::default() };
+        let mut booked = Booked {
+            quarantined: aside,
+            late,
+            amounts: charge.amounts.clone(),
+            prices: charge.prices,
+            ..Booked::default()
+        };
         if !aside {
             book::roll(context, namespace, path)?;
             book::add(context, namespace, path, &charge.amounts)?;
@@ -209,7 +221,8 @@ impl Booking<'_> {
             None
         };
         let quarantined = record.quarantined == Some(true);
-        Booked { seq: record.seq, existed: true, over, breached, quarantined }
+        let (seq, amounts) = (record.seq, record.amounts);
+        Booked { seq, existed: true, over, breached, quarantined, amounts, ..Booked::default() }
     }
 
     /// Takes the charge out of its hold, and of what an earlier lease of the execution left in doubt if it repeats that

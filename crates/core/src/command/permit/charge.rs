@@ -43,6 +43,8 @@ pub struct Charged {
     pub prices: Option<u64>,
     /// The lease was over.
     pub late: bool,
+    /// It was recorded before, under the same id.
+    pub existed: bool,
     /// A cap of the execution is exceeded: path and dimension.
     pub over_cap: Option<(String, String)>,
     /// It has no price yet, and is kept aside.
@@ -181,6 +183,7 @@ impl ChargeLease {
                     amounts: record.charge.amounts.clone(),
                     prices: record.charge.prices,
                     late: record.late == Some(true),
+                    existed: true,
                     over_cap: cap_spent(&execution),
                     quarantined: record.charge.unpriced == Some(true),
                     sent,
@@ -230,7 +233,16 @@ impl ChargeLease {
             }
         }
         let amounts = charge.amounts;
-        Ok(Outcome::Charged(Box::new(Charged { amounts, prices, late, over_cap, quarantined, sent })))
+        let existed = false;
+        Ok(Outcome::Charged(Box::new(Charged {
+            amounts,
+            prices,
+            late,
+            existed,
+            over_cap,
+            quarantined,
+            sent,
+        })))
     }
 
     /// The execution, if the lease is or was one of it.

@@ -1,0 +1,42 @@
+//! Entries of the ledger as the API shows them.
+
+use stint_api::{Instant, LedgerEntry, LedgerKind};
+use stint_core::model::{Entry, EntryKind};
+
+use super::budget::amounts;
+
+/// An entry.
+pub(crate) fn entry(seq: u64, entry: Entry) -> LedgerEntry {
+    LedgerEntry {
+        seq,
+        at: Instant::from_millis(entry.at),
+        kind: kind(entry.kind),
+        path: entry.path,
+        amounts: amounts(&entry.amounts),
+        charge_id: entry.charge_id,
+        execution: entry.execution.map(|id| id.to_string()),
+        attempt: entry.attempt,
+        execution_kind: entry.execution_kind,
+        step: entry.step,
+        model: entry.model,
+        prices: entry.prices,
+        booked_at: entry.booked_at.map(Instant::from_millis),
+        window: entry.window,
+        less: entry.less.as_ref().map(amounts),
+        late: entry.late == Some(true),
+        tags: entry.tags.unwrap_or_default().into_iter().collect(),
+    }
+}
+
+/// What an entry is.
+pub(crate) fn kind(kind: EntryKind) -> LedgerKind {
+    match kind {
+        EntryKind::Charge => LedgerKind::Charge,
+        EntryKind::Refund => LedgerKind::Refund,
+        EntryKind::Adjustment => LedgerKind::Adjustment,
+        EntryKind::TopUp => LedgerKind::TopUp,
+        EntryKind::CarryOver => LedgerKind::CarryOver,
+        EntryKind::Repair => LedgerKind::Repair,
+        EntryKind::Quarantined => LedgerKind::Quarantined,
+    }
+}
