@@ -37,8 +37,8 @@ impl Engine {
     pub async fn extend(&self, lease: &str, request: LeaseHoldRequest) -> Result<ExtendReply, Problem> {
         request.validate()?;
         let lease = self.0.leased(lease, request.namespace.as_deref()).await?;
-        let LeaseHoldRequest { id, path, amounts, .. } = request;
-        self.0.extend(lease, More { id, path, amounts: budget::kept_amounts(&amounts) }).await
+        let LeaseHoldRequest { id, path, amounts, at_least, .. } = request;
+        self.0.extend(lease, More { id, path, amounts: budget::kept_amounts(&amounts), at_least }).await
     }
 
     /// Books what was spent under a path, without an execution.
@@ -80,6 +80,8 @@ pub(crate) struct More {
     pub(crate) id: String,
     pub(crate) path: Option<String>,
     pub(crate) amounts: stint_core::model::Amounts,
+    /// Only what the hold lacks of it.
+    pub(crate) at_least: bool,
 }
 
 impl Inner {
@@ -111,9 +113,9 @@ impl Inner {
         else {
             return Err(unexpected());
         };
-        let More { id, path, amounts } = more;
+        let More { id, path, amounts, at_least } = more;
         let LeasePermit { tree, hold, .. } = chosen(permits, path.as_deref())?;
-        match self.call(tree, Command::ExtendHold(ExtendHold { hold, id, amounts })).await? {
+        match self.call(tree, Command::ExtendHold(ExtendHold { hold, id, amounts, at_least })).await? {
             Outcome::Extended(answer) => Ok(edge::extended(&answer)),
             _ => Err(unexpected()),
         }

@@ -43,7 +43,8 @@ impl Engine {
         request.validate()?;
         let hold = hold_id(hold)?;
         let amounts = budget::kept_amounts(&request.amounts);
-        let extend = ExtendHold { hold: HoldKey::Free(hold), id: request.id, amounts };
+        let ExtendRequest { id, at_least, .. } = request;
+        let extend = ExtendHold { hold: HoldKey::Free(hold), id, amounts, at_least };
         match self.0.call(hold.partition(), Command::ExtendHold(extend)).await? {
             Outcome::Extended(answer) => Ok(edge::extended(&answer)),
             _ => Err(unexpected()),

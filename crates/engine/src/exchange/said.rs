@@ -152,7 +152,8 @@ impl Parsed {
             let what = What::Asks(hold.id.clone());
             let Some(lease) = self.read(&hold.lease, &what) else { continue };
             self.stepped.push(lease);
-            let more = More { id: hold.id, path: hold.path, amounts: kept_amounts(&hold.amounts) };
+            let (id, path, amounts) = (hold.id, hold.path, kept_amounts(&hold.amounts));
+            let more = More { id, path, amounts, at_least: hold.at_least };
             self.asks.push(Ask { lease, what, order: Order::More(more) });
         }
     }

@@ -198,6 +198,7 @@ async fn who_asks_first_is_told_no_before_it_spends() {
         path: path.map(str::to_owned),
         amounts: usd(amount),
         namespace: None,
+        at_least: false,
     };
     assert!(bed.engine.extend(&lease, ask("h1", None, 30)).await.unwrap().granted);
     assert!(bed.engine.extend(&lease, ask("h1", Some("acme"), 30)).await.unwrap().granted);
@@ -209,7 +210,8 @@ async fn who_asks_first_is_told_no_before_it_spends() {
     assert_eq!((refused.granted, missing.missing, missing.held), (false, 20, 90));
     // It was told no, so it has to stop until there is as much.
     let mut worker = Worker::new(&bed, "other");
-    let hold = ExchangeHold { lease: lease.clone(), id: "h3".into(), path: None, amounts: usd(1) };
+    let hold =
+        ExchangeHold { lease: lease.clone(), id: "h3".into(), amounts: usd(1), ..ExchangeHold::default() };
     let reply = worker.exchange(|request| request.holds = vec![hold]).await.unwrap();
     assert_eq!(reply.answers[0].hold.as_deref(), Some("h3"));
     assert!(matches!(&reply.answers[0].answer, Answer::Extended(extended) if extended.granted), "{reply:?}");
@@ -283,7 +285,7 @@ async fn money_can_be_held_without_work() {
     assert_eq!((problem.code, missing.missing, missing.held), (Code::BudgetExhausted, 20, 60));
     let problem = bed.engine.hold_budget("acme", hold("h2", 101)).await.unwrap_err();
     assert_eq!(problem.code, Code::HoldTooLarge);
-    let more = |id: &str, amount| ExtendRequest { id: id.into(), amounts: usd(amount) };
+    let more = |id: &str, amount| ExtendRequest { id: id.into(), amounts: usd(amount), at_least: false };
     assert!(bed.engine.extend_hold(&held.hold, more("e1", 40)).await.unwrap().granted);
     assert!(!bed.engine.extend_hold(&held.hold, more("e2", 1)).await.unwrap().granted);
     let charge = BudgetChargeRequest { charge_id: "c1".into(), amounts: Some(usd(30)), ..Default::default() };
