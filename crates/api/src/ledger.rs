@@ -1,6 +1,7 @@
 //! The ledger: every entry there is, and what they sum up to.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -237,4 +238,59 @@ pub struct RunsOut {
     pub in_ms: u64,
     /// When that is.
     pub at: Instant,
+}
+
+impl LedgerRequest {
+    /// Which entries, as parameters of a query: kinds are joined by `,`. The page is the caller's to add.
+    pub fn query(&self) -> Vec<(&'static str, String)> {
+        let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.as_str()).collect();
+        [
+            ("kind", (!kinds.is_empty()).then(|| kinds.join(","))),
+            ("execution", self.execution.clone()),
+            ("model", self.model.clone()),
+            ("since", self.since.map(|at| at.to_string())),
+            ("until", self.until.map(|at| at.to_string())),
+            ("order", self.newest_first.then(|| "desc".to_owned())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+    }
+}
+
+impl ReportRequest {
+    /// Itself as parameters of a query.
+    pub fn query(&self) -> Vec<(&'static str, String)> {
+        [
+            ("by", self.by.as_ref().map(ToString::to_string)),
+            ("since", self.since.map(|at| at.to_string())),
+            ("until", self.until.map(|at| at.to_string())),
+            ("every", self.every.map(|every| every.as_str().to_owned())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+    }
+}
+
+impl fmt::Display for ReportBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path => f.write_str("path"),
+            Self::Kind => f.write_str("kind"),
+            Self::Execution => f.write_str("execution"),
+            Self::Model => f.write_str("model"),
+            Self::Tag(key) => write!(f, "tag.{key}"),
+        }
+    }
+}
+
+impl ReportEvery {
+    /// Its name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
 }

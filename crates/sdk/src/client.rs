@@ -1,5 +1,6 @@
 //! The client: submits work, asks about it, and acts on it.
 
+mod budget;
 mod builder;
 mod bulk;
 mod find;
@@ -16,10 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stint_api::{
-    ActionReply, ActionRequest, BatchReply, BatchRequest, BatchResult, CancelRequest, CompleteRequest,
-    EndReply, Execution, FailRequest, HeartbeatReply, HeartbeatRequest, LeaseReply, LeaseRequest, LogReply,
-    LogRequest, Payload, PriorityRequest, Problem, ReadyReply, ReleaseRequest, ReplayRequest, StepReply,
-    StepRequest, StepResultRequest, SubmitReply, WhyReply, WorkerInfo, WorkerReply, WorkerRequest,
+    ActionReply, ActionRequest, BatchReply, BatchRequest, BatchResult, CancelRequest, ChargeReply,
+    ChargeRequest, CompleteRequest, EndReply, Execution, ExtendReply, FailRequest, HeartbeatReply,
+    HeartbeatRequest, LeaseHoldRequest, LeaseReply, LeaseRequest, LogReply, LogRequest, Payload,
+    PriorityRequest, Problem, ReadyReply, ReleaseRequest, ReplayRequest, StepReply, StepRequest,
+    StepResultRequest, SubmitReply, SuspendedRequest, WhyReply, WorkerInfo, WorkerReply, WorkerRequest,
     WorkersReply,
 };
 
@@ -30,6 +32,8 @@ use crate::transport::{Action, FromReply, InProcess, Request, Target, Transport}
 use crate::{Error, Randomness, retry};
 use gather::Gather;
 
+use crate::transport::money::Money;
+pub use budget::{BudgetHandle, HoldHandle};
 pub use builder::ClientBuilder;
 pub use items::Items;
 pub use lane::LaneHandle;
@@ -378,6 +382,56 @@ impl Client {
     pub async fn release(&self, lease: &str) -> Result<EndReply, Error> {
         let request = ReleaseRequest { namespace: self.named() };
         self.post(Request::Release(lease.to_owned(), request)).await
+    }
+
+    /// Records what was spent under a lease, also after it is lost. Said again under the same id it counts once.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), stint::Error> {
+    /// # let stint = stint::Embedded::in_memory().await?;
+    /// # let client = stint.client();
+    /// use stint::api::{BudgetSettings, ChargeRequest, LeaseHoldRequest, LeaseRequest, WorkerRef};
+    /// use stint::{Amounts, Submission};
+    ///
+    /// let settings = r#"{"windows": [{"name": "all", "kind": "total", "limits": {"calls": {"hard": 10}}}]}"#;
+    /// let settings: BudgetSettings = serde_json::from_str(settings).unwrap();
+    /// client.budget("acme").set(settings).await?;
+    /// client.submit(Submission::new("mail").budget("acme", |budget| budget.hold("calls", 2))).await?;
+    /// let worker = WorkerRef { name: "by-hand".to_owned(), ..WorkerRef::default() };
+    /// let lanes = vec!["default".to_owned()];
+    /// let request = LeaseRequest { worker, lanes, max: 1, wait_ms: 1_000, ..LeaseRequest::default() };
+    /// let lease = &client.lease(request).await?.leases[0].lease;
+    ///
+    /// let calls = |n: u64| Amounts::of([("calls", n)]);
+    /// let more = LeaseHoldRequest { id: "1".into(), amounts: calls(3), ..LeaseHoldRequest::default() };
+    /// assert!(client.extend_lease(lease, more).await?.granted);
+    /// assert!(client.charge_lease(lease, ChargeRequest::new("call-1", calls(4))).await?.recorded);
+    /// // Only what was asked to stop can say that it is parked.
+    /// assert_eq!(client.suspended(lease).await.unwrap_err().code(), "wrong_state");
+    /// # stint.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn charge_lease(&self, lease: &str, mut request: ChargeRequest) -> Result<ChargeReply, Error> {
+        self.own(&mut request.namespace);
+        self.post(Request::Money(Box::new(Money::ChargeLease(lease.to_owned(), request)))).await
+    }
+
+    /// Asks for more money under a lease, before it is spent. Answered at once.
+    pub async fn extend_lease(
+        &self,
+        lease: &str,
+        mut request: LeaseHoldRequest,
+    ) -> Result<ExtendReply, Error> {
+        self.own(&mut request.namespace);
+        self.post(Request::Money(Box::new(Money::ExtendLease(lease.to_owned(), request)))).await
+    }
+
+    /// Says that an attempt has stopped, as its budget asked: it is parked, and goes on when there is money again.
+    pub async fn suspended(&self, lease: &str) -> Result<EndReply, Error> {
+        let request = SuspendedRequest { namespace: self.named() };
+        self.post(Request::Money(Box::new(Money::Suspended(lease.to_owned(), request)))).await
     }
 
     /// Writes lines to the log of an attempt.

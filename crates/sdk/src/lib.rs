@@ -96,7 +96,10 @@ mod worker;
 struct Guide;
 
 pub use charge::Charge;
-pub use client::{Client, ClientBuilder, Items, LaneHandle, Outcome, ResultCall, Spending, Submission};
+pub use client::{
+    BudgetHandle, Client, ClientBuilder, HoldHandle, Items, LaneHandle, Outcome, ResultCall, Spending,
+    Submission,
+};
 pub use embedded::Embedded;
 pub use error::Error;
 pub use randomness::Randomness;

@@ -6,6 +6,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use std::sync::atomic::{AtomicBool, Ordering};
+//! use stint::transport::money::Money;
 //! use stint::transport::{
 //!     Action, ByteStream, EventStream, InProcess, LaneAction, Page, Reply, Request, SendError, Target, Transport,
 //! };
@@ -45,6 +46,7 @@
 
 mod http;
 mod in_process;
+pub mod money;
 
 use std::fmt;
 
@@ -52,13 +54,15 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use stint_api::{
-    ActionReply, ActionRequest, BatchReply, BatchRequest, BulkJob, BulkReply, BulkRequest, BulksReply,
-    CancelRequest, CompleteRequest, CountReply, CountRequest, DoctorReply, EndReply, EventsReply,
-    ExchangeReply, ExchangeRequest, Execution, ExecutionEvent, FailRequest, HeartbeatReply, HeartbeatRequest,
-    Lane, LaneReply, LaneSettings, LanesReply, LeaseReply, LeaseRequest, ListReply, ListRequest, LogReply,
-    LogRequest, LogsReply, PriorityRequest, Problem, ReadyReply, ReleaseRequest, ReplayRequest, ResultReply,
-    StepReply, StepRequest, StepResultRequest, StepsReply, StoreReport, SubmitReply, SubmitRequest, WhyReply,
-    WorkerReply, WorkerRequest, WorkersReply,
+    ActionReply, ActionRequest, BatchReply, BatchRequest, Budget, BudgetsReply, BulkJob, BulkReply,
+    BulkRequest, BulksReply, CancelRequest, ChargeReply, CompleteRequest, CountReply, CountRequest,
+    DoctorReply, EndReply, EventsReply, ExchangeReply, ExchangeRequest, Execution, ExecutionEvent,
+    ExtendReply, FailRequest, HeartbeatReply, HeartbeatRequest, HoldReply, Lane, LaneReply, LaneSettings,
+    LanesReply, LeaseReply, LeaseRequest, LedgerReply, ListReply, ListRequest, LogReply, LogRequest,
+    LogsReply, PricesReply, PriorityRequest, Problem, ReadyReply, ReconcileReply, ReleaseHoldReply,
+    ReleaseRequest, ReplayRequest, ReportReply, ResultReply, SettleReply, StepReply, StepRequest,
+    StepResultRequest, StepsReply, StoreReport, SubmitReply, SubmitRequest, WhyReply, WorkerReply,
+    WorkerRequest, WorkersReply,
 };
 
 pub use http::HttpTransport;
@@ -199,6 +203,8 @@ pub enum Request {
     },
     /// `POST leases/{lease}/logs`.
     Log(String, LogRequest),
+    /// About budgets, holds, charges and prices.
+    Money(Box<money::Money>),
     /// `POST worker/exchange`.
     Exchange(Box<ExchangeRequest>),
     /// `GET workers`.
@@ -366,6 +372,30 @@ replies! {
     Doctor(DoctorReply),
     /// What its store holds.
     Store(Box<StoreReport>),
+    /// A budget as it stands.
+    Budget(Box<Budget>),
+    /// A page of budgets.
+    Budgets(BudgetsReply),
+    /// It is deleted.
+    Deleted(()),
+    /// A hold as it stands.
+    Held(HoldReply),
+    /// Whether more is held.
+    Extended(ExtendReply),
+    /// How a charge was taken.
+    Charged(ChargeReply),
+    /// A hold has ended with what was spent under it.
+    Settled(SettleReply),
+    /// A hold has ended.
+    HoldReleased(ReleaseHoldReply),
+    /// A page of a ledger.
+    Ledger(LedgerReply),
+    /// What was spent, by what.
+    Report(Box<ReportReply>),
+    /// What was counted again.
+    Reconciled(ReconcileReply),
+    /// A price table.
+    Prices(Box<PricesReply>),
 }
 
 impl SendError {

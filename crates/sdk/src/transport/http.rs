@@ -2,6 +2,7 @@
 
 mod answer;
 mod call;
+mod money;
 mod sse;
 
 use std::io;
@@ -158,6 +159,10 @@ impl HttpTransport {
         let mut url = base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(call.path);
+        }
+        if let Some(verb) = call.verb {
+            let path = format!("{}:{verb}", url.path());
+            url.set_path(&path);
         }
         let mut builder = self.http.request(call.method, url);
         if !call.query.is_empty() {

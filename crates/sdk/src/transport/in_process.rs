@@ -1,5 +1,7 @@
 //! An engine in the same process: no server, no sockets, the same rules.
 
+mod money;
+
 use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
@@ -70,6 +72,7 @@ impl InProcess {
                 Reply::Ended(engine.record_step(lease, key, request.clone()).await?)
             }
             Request::Log(lease, body) => Reply::Logged(boxed(engine.log(lease, body.clone(), key)).await?),
+            Request::Money(of) => boxed(money::call(engine, of)).await?,
             Request::Exchange(body) => Reply::Exchange(Box::new(engine.exchange((**body).clone()).await?)),
             Request::Workers { namespace } => {
                 Reply::Workers(WorkersReply { workers: boxed(engine.workers(namespace)).await? })

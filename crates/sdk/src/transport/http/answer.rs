@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use stint_api::Problem;
 
+use super::money;
 use crate::transport::{Reply, Request, SendError};
 
 /// What became of a request, as far as a response says.
@@ -47,6 +48,7 @@ fn reply(request: &Request, body: &[u8]) -> Result<Reply, SendError> {
             Reply::Ended(read(body)?)
         }
         Request::BeginStep(..) => Reply::Step(read(body)?),
+        Request::Money(money) => money::reply(money, body)?,
         Request::Log(..) => Reply::Logged(read(body)?),
         Request::Exchange(_) => Reply::Exchange(read(body)?),
         Request::Workers { .. } => Reply::Workers(read(body)?),
@@ -57,6 +59,6 @@ fn reply(request: &Request, body: &[u8]) -> Result<Reply, SendError> {
     })
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, SendError> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, SendError> {
     serde_json::from_slice(body).map_err(|error| SendError::Garbled(error.to_string()))
 }

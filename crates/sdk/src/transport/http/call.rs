@@ -13,17 +13,24 @@ pub(super) struct Call<'a> {
     pub(super) method: Method,
     /// Segments below the base; each is escaped.
     pub(super) path: Vec<&'a str>,
+    /// What stands behind a `:` at the path's end.
+    pub(super) verb: Option<&'static str>,
     pub(super) query: Vec<(Cow<'static, str>, String)>,
     pub(super) body: Option<Result<Vec<u8>, serde_json::Error>>,
 }
 
 impl<'a> Call<'a> {
-    fn post(path: Vec<&'a str>, body: &impl Serialize) -> Self {
-        Self { method: Method::POST, path, query: Vec::new(), body: Some(serde_json::to_vec(body)) }
+    pub(super) fn post(path: Vec<&'a str>, body: &impl Serialize) -> Self {
+        let body = Some(serde_json::to_vec(body));
+        Self { method: Method::POST, path, verb: None, query: Vec::new(), body }
     }
 
-    fn get(path: Vec<&'a str>, namespace: &str) -> Self {
-        let mut call = Self { method: Method::GET, path, query: Vec::new(), body: None };
+    pub(super) fn verb(self, verb: &'static str) -> Self {
+        Self { verb: Some(verb), ..self }
+    }
+
+    pub(super) fn get(path: Vec<&'a str>, namespace: &str) -> Self {
+        let mut call = Self { method: Method::GET, path, verb: None, query: Vec::new(), body: None };
         if namespace != DEFAULT_NAMESPACE {
             call.ask("namespace", Some(namespace));
         }
@@ -31,11 +38,11 @@ impl<'a> Call<'a> {
     }
 
     /// Adds a parameter to the query, if it has a value.
-    fn ask(&mut self, name: &'static str, value: Option<impl ToString>) {
+    pub(super) fn ask(&mut self, name: &'static str, value: Option<impl ToString>) {
         self.query.extend(value.map(|value| (Cow::Borrowed(name), value.to_string())));
     }
 
-    fn page(mut self, page: &Page) -> Self {
+    pub(super) fn page(mut self, page: &Page) -> Self {
         self.ask("limit", page.limit);
         self.ask("cursor", page.cursor.as_deref());
         self
@@ -118,6 +125,7 @@ impl<'a> Call<'a> {
             Request::RecordStep { lease, key, request } => {
                 Self::post(vec!["v1", "leases", lease, "steps", key, "result"], request)
             }
+            Request::Money(money) => Self::of_money(money),
             Request::Log(lease, body) => Self::post(vec!["v1", "leases", lease, "logs"], body),
             Request::Exchange(body) => Self::post(vec!["v1", "worker", "exchange"], body),
             Request::Workers { namespace } => Self::get(vec!["v1", "workers"], namespace),
