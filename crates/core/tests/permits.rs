@@ -142,6 +142,24 @@ fn money_of_an_attempt_that_died_is_in_doubt_until_its_time_is_over() {
 }
 
 #[test]
+fn a_worker_that_speaks_late_ends_the_doubt() {
+    let mut world = World::new(&["acme"]);
+    world.budget("acme", 100);
+    world.submit(&[("acme", 60)], |s| s.policy.max_crashes = 0);
+    world.claim(1);
+    world.settle();
+    let lease = world.claim(1)[0];
+    world.pass(30_000);
+    world.settle();
+    assert_eq!(world.held("acme"), 60);
+    world.charge(lease, "c1", 15);
+    assert_eq!(world.e().complete(lease, "1"), Ok(Outcome::SettledLate));
+    assert_eq!(world.e().complete(lease, "1"), Err(Refusal::LeaseLost));
+    world.settle();
+    assert_eq!((world.held("acme"), world.used("acme")), (0, 15));
+}
+
+#[test]
 fn what_can_never_fit_fails_and_so_does_what_names_no_budget() {
     let mut world = World::new(&["acme"]);
     world.budget("acme", 100);

@@ -32,16 +32,20 @@ impl Ended {
     }
 }
 
-/// The archive record, if the execution is no longer open: a repeated answer is compared with it.
+/// What a worker that holds no lease any more is answered by: the archive record, if the execution is no longer open, and the
+/// record of its lease, if there is one.
 pub(super) fn archive_if_ended(partition: &Partition, lease: &LeaseRef) -> Vec<Key> {
+    let epoch = key::epoch(lease.execution, lease.epoch);
     match partition.execution(lease.execution) {
-        Some(_) => Vec::new(),
-        None => vec![key::archive(lease.execution)],
+        Some(open) if open.leased_as(lease).is_some() || open.policy.budgets.is_empty() => Vec::new(),
+        Some(_) => vec![epoch],
+        None => vec![key::archive(lease.execution), epoch],
     }
 }
 
-/// The answer to a worker that holds no lease any more: the same as before if it says the same, under the same lease.
-pub(super) fn repeated(context: &Context<'_>, lease: &LeaseRef, body: Hash) -> Result<Outcome, Refusal> {
+/// The answer to a worker that holds no lease any more: the same as before if it says the same, under the same lease. What it
+/// left in doubt is in doubt no longer.
+pub(super) fn repeated(context: &mut Context<'_>, lease: &LeaseRef, body: Hash) -> Result<Outcome, Refusal> {
     let said = match context.partition.execution(lease.execution) {
         Some(open) => open.said_under(lease),
         None => match context.archived(None, lease.execution) {
@@ -52,6 +56,7 @@ pub(super) fn repeated(context: &Context<'_>, lease: &LeaseRef, body: Hash) -> R
     match said {
         Some((said, state)) if said == body => Ok(Outcome::Ended(state)),
         Some(_) => Err(Refusal::AlreadyCompleted),
+        None if permit::settle_late(context, lease)? => Ok(Outcome::SettledLate),
         None => Err(Refusal::LeaseLost),
     }
 }

@@ -250,6 +250,8 @@ pub enum Outcome {
     Delivered(DeliverAnswer),
     /// Its steps are gone; its charges have to be named before the rest goes.
     HasCharges,
+    /// The lease was lost; what it had left in doubt is free.
+    SettledLate,
     /// The chain to this partition begins anew: it may have lost what it was told.
     Restarted(PartitionId),
     /// Done, nothing to say.

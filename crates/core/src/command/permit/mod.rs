@@ -27,7 +27,7 @@ use super::context::Context;
 use super::deliver;
 use super::ending::EPOCHS_MAX;
 use super::{Refusal, budget};
-use crate::ids::PartitionId;
+use crate::ids::{LeaseRef, PartitionId};
 use crate::key;
 use crate::model::{EpochRecord, Execution, Message, PermitKey, PermitState, Spending};
 
@@ -118,6 +118,33 @@ pub(super) fn end_lease(context: &mut Context<'_>, execution: &mut Execution, sp
         context.delete_cold(key::epoch(execution.id, oldest));
     }
     end_all(context, execution, spoken);
+}
+
+/// A worker whose lease was taken without its word has spoken after all: its charges came before, so what is left of its holds
+/// is free. Says whether there was anything to settle.
+pub(super) fn settle_late(context: &mut Context<'_>, lease: &LeaseRef) -> Result<bool, Refusal> {
+    let at = key::epoch(lease.execution, lease.epoch);
+    let budgets = match context.partition.execution(lease.execution) {
+        Some(open) if open.policy.budgets.is_empty() => return Ok(false),
+        Some(open) => open.clone(),
+        None => match context.archived(None, lease.execution) {
+            Err(Refusal::NotFound(_)) => return Ok(false),
+            other => other?,
+        },
+    };
+    let Some(mut record) = context.decode::<EpochRecord>(&at)? else { return Ok(false) };
+    if record.settled || !record.token.matches(&lease.token) {
+        return Ok(false);
+    }
+    for (n, ask) in record.asks.iter().enumerate().filter(|(_, ask)| **ask > 0) {
+        if let Some(tree) = tree_of(&budgets, n) {
+            let key = PermitKey { execution: lease.execution, ask: *ask, n: n as u8 };
+            tell(context, tree, Message::End { key, settled: true });
+        }
+    }
+    record.settled = true;
+    context.put_cold(at, record.encode());
+    Ok(true)
 }
 
 /// An execution of this partition that has asked under this very key.
