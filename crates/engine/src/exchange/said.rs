@@ -190,6 +190,8 @@ pub(crate) fn end(lease: LeaseRef, outcome: End) -> Command {
 pub(crate) fn ended(outcome: Outcome) -> Result<EndReply, Problem> {
     match outcome {
         Outcome::Ended(state) => Ok(EndReply { state: view::state(state), run_at: None }),
+        // Its money is free, and that is all that its word still does.
+        Outcome::SettledLate => Err(problem::refused(stint_core::Refusal::LeaseLost)),
         _ => Err(problem::unexpected()),
     }
 }
