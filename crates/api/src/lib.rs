@@ -38,6 +38,7 @@ mod ledger;
 mod limits;
 mod list;
 mod log;
+mod namespace;
 mod object;
 #[cfg(feature = "openapi")]
 pub mod openapi;
@@ -103,6 +104,7 @@ pub use ledger::{
 pub use limits::*;
 pub use list::{CountReply, CountRequest, ExecutionSummary, ListReply, ListRequest};
 pub use log::{LogLine, LogReply, LogRequest, LogsReply};
+pub use namespace::{Namespace, NamespaceReply, NamespaceSettings};
 pub use outcome::{CompleteRequest, EndReply, FailRequest, Outcome, ReleaseRequest, SuspendedRequest};
 pub use payload::Payload;
 pub use prices::{Price, PricesReply, PricesRequest, Unpriced};

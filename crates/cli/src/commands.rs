@@ -14,6 +14,7 @@ pub(crate) mod lane;
 mod limits;
 pub(crate) mod list;
 pub(crate) mod logs;
+pub(crate) mod namespace;
 mod outcome;
 pub(crate) mod pause;
 pub(crate) mod priority;

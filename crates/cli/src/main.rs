@@ -84,6 +84,8 @@ enum Command {
     Bulk(commands::bulk::Args),
     /// Shows and sets lanes.
     Lane(commands::lane::Args),
+    /// Shows and sets namespaces.
+    Namespace(commands::namespace::Args),
     /// Shows workers.
     Worker(commands::worker::Args),
     /// Shows lanes, workers and rates, live.
@@ -129,6 +131,7 @@ fn main() -> ExitCode {
         Command::Tag(args) => commands::tag::run(args),
         Command::Bulk(args) => commands::bulk::run(args),
         Command::Lane(args) => commands::lane::run(args),
+        Command::Namespace(args) => commands::namespace::run(args),
         Command::Worker(args) => commands::worker::run(args),
         Command::Store(args) => commands::store::run(args),
         Command::Doctor(args) => commands::doctor::run(args),

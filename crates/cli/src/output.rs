@@ -42,6 +42,14 @@ pub(crate) fn table<const N: usize>(
     Ok(())
 }
 
+/// Says that a change of settings is still on its way to some partitions.
+pub(crate) fn unconfirmed(missing_partitions: &[u32]) {
+    if !missing_partitions.is_empty() {
+        let missing = missing_partitions.len();
+        eprintln!("stint: {missing} partitions have not confirmed it yet; it reaches them on its own");
+    }
+}
+
 /// A failed write as this command's end: a reader that has gone is nothing to complain about.
 pub(crate) fn written(result: io::Result<()>) -> Result<()> {
     match result {

@@ -113,10 +113,13 @@ pub enum EventKind {
     /// A worker has spent under a lease of it.
     #[n(33)]
     Charged,
+    /// A namespace's settings changed here.
+    #[n(34)]
+    NamespaceChanged,
 }
 
 /// Every kind, each at the index that is its code.
-const KINDS: [EventKind; 34] = {
+const KINDS: [EventKind; 35] = {
     use EventKind::*;
     [
         Submitted,
@@ -153,6 +156,7 @@ const KINDS: [EventKind; 34] = {
         ChargeQuarantined,
         PricesChanged,
         Charged,
+        NamespaceChanged,
     ]
 };
 
@@ -207,6 +211,7 @@ impl EventKind {
             Self::ChargeQuarantined => "charge_quarantined",
             Self::PricesChanged => "prices_changed",
             Self::Charged => "charged",
+            Self::NamespaceChanged => "namespace_changed",
         }
     }
 

@@ -18,6 +18,8 @@
 //! | live | `t` namespace 0 tree | where a tree's ledger stands |
 //! | live | `p` namespace | this partition's copy of the price table |
 //! | live | `q` namespace | the price table at its home |
+//! | live | `n` namespace | this partition's copy of a namespace's settings |
+//! | live | `m` namespace | a namespace's settings at their home |
 //! | cold | `s` id | [`Spec`](crate::model::Spec): what was submitted, input up to 1 KiB included |
 //! | cold | `i` id, `u` id | an input or output above 1 KiB |
 //! | cold | `a` id | the archive record: an execution that has ended |
@@ -157,6 +159,14 @@ pub fn prices(namespace: &str) -> Key {
 /// The price table at its home.
 pub fn prices_home(namespace: &str) -> Key {
     key(Table::Live, b'q', &[namespace.as_bytes()])
+}
+/// A namespace's settings as this partition knows them.
+pub fn namespace(namespace: &str) -> Key {
+    key(Table::Live, b'n', &[namespace.as_bytes()])
+}
+/// A namespace's settings at their home.
+pub fn namespace_home(namespace: &str) -> Key {
+    key(Table::Live, b'm', &[namespace.as_bytes()])
 }
 fn named(kind: u8, namespace: &str, name: &str) -> Key {
     key(Table::Live, kind, &[namespace.as_bytes(), &[0], name.as_bytes()])

@@ -33,6 +33,8 @@ fn rewritten(name: &str, bytes: &[u8]) -> Vec<u8> {
         "execution" => live(key::execution(id)),
         "lane" => live(key::lane("n", "l")),
         "home" => live(key::lane_home("n", "l")),
+        "namespace" => live(key::namespace("n")),
+        "namespace_home" => live(key::namespace_home("n")),
         "bulk" => live(key::bulk(BulkId([7; 16]))),
         "link" => live(key::outgoing(PartitionId(1), 1)),
         "to" => live(key::chain_to(PartitionId(1))),
@@ -249,6 +251,18 @@ fn samples() -> BTreeMap<String, Vec<u8>> {
         samples.insert(format!("bulk-{name}"), Record::Bulk(Box::new(bulk(action))).encode());
     }
     samples.extend(money::samples());
+    let mut bed = Bed::at(SetNamespace::home("default"));
+    let change = NamespaceChange::Settings { retention_ms: Some(3_600_000) };
+    bed.run(Command::SetNamespace(SetNamespace { namespace: "default".into(), change })).unwrap();
+    let peer = PartitionId::all().find(|peer| *peer != bed.partition.id()).unwrap();
+    keep(&mut samples, "namespace", &bed, key::namespace("default"));
+    keep(&mut samples, "namespace_home", &bed, key::namespace_home("default"));
+    keep(&mut samples, "link-namespace", &bed, key::outgoing(peer, 1));
+    bed.run(Command::Acknowledge(Acknowledge::resync(peer, 99))).unwrap();
+    let place = |(_, link): &(PartitionId, &Link)| matches!(link.message, Message::Namespaces(_));
+    let (_, link) = bed.partition.outgoing().filter(|(to, _)| *to == peer).find(place).unwrap();
+    let at = key::outgoing(peer, link.sequence);
+    keep(&mut samples, "link-namespaces", &bed, at);
     samples
 }
 

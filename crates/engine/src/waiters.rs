@@ -15,7 +15,7 @@ use tokio::sync::{Notify, broadcast, watch};
 const UNHEARD_MAX: usize = 1_024;
 
 /// Changes of lanes that a listener may be behind.
-const LANE_CHANGES: usize = 1_024;
+const SETTINGS_CHANGES: usize = 1_024;
 
 /// A lease that its worker must stop working under, or be asked to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,7 +48,7 @@ impl Mail {
 #[derive(Debug)]
 pub struct Waiters {
     shards: Vec<Mutex<Shard>>,
-    lanes: broadcast::Sender<PartitionId>,
+    settings: broadcast::Sender<PartitionId>,
 }
 
 #[derive(Default, Debug)]
@@ -85,7 +85,7 @@ pub(crate) struct EndWait<'a> {
 impl Default for Waiters {
     fn default() -> Self {
         let shards = (0..PARTITIONS).map(|_| Mutex::default()).collect();
-        Self { shards, lanes: broadcast::channel(LANE_CHANGES).0 }
+        Self { shards, settings: broadcast::channel(SETTINGS_CHANGES).0 }
     }
 }
 
@@ -102,7 +102,10 @@ impl Waiters {
         let mut copied = false;
         for event in events {
             let Some(id) = event.execution else {
-                copied |= matches!(event.kind, EventKind::LaneChanged | EventKind::PricesChanged);
+                copied |= matches!(
+                    event.kind,
+                    EventKind::LaneChanged | EventKind::PricesChanged | EventKind::NamespaceChanged
+                );
                 continue;
             };
             if let Some(watched) = shard.watched.get(&id) {
@@ -120,7 +123,7 @@ impl Waiters {
         drop(shard);
         if copied {
             // Nobody listens as a rule.
-            _ = self.lanes.send(partition);
+            _ = self.settings.send(partition);
         }
     }
 
@@ -152,9 +155,9 @@ impl Waiters {
         self.shards.iter().map(|shard| lock(shard).watched.len()).sum()
     }
 
-    /// Partitions whose copy of a lane's settings or of a price table changed, from now on.
+    /// Partitions whose copy of settings or of a price table changed, from now on.
     pub(crate) fn copied(&self) -> broadcast::Receiver<PartitionId> {
-        self.lanes.subscribe()
+        self.settings.subscribe()
     }
 
     /// From now on stops of this lease go to `mail`; one of this attempt that came already goes there at once. Only for

@@ -8,6 +8,7 @@ mod follow;
 mod gather;
 mod items;
 mod lane;
+mod namespace;
 mod outcome;
 mod store;
 mod submission;
@@ -37,6 +38,7 @@ pub use budget::{BudgetHandle, HoldHandle};
 pub use builder::ClientBuilder;
 pub use items::Items;
 pub use lane::LaneHandle;
+pub use namespace::NamespaceHandle;
 pub use outcome::{Outcome, ResultCall};
 pub(crate) use submission::ms;
 pub use submission::{Spending, Submission};
@@ -285,6 +287,11 @@ impl Client {
     /// A lane, to read, set, pause, resume or drain.
     pub fn lane(&self, name: impl Into<String>) -> LaneHandle {
         LaneHandle::new(self.clone(), name.into())
+    }
+
+    /// Settings of a namespace, to read or set.
+    pub fn settings_of(&self, namespace: impl Into<String>) -> NamespaceHandle {
+        NamespaceHandle::new(self.clone(), namespace.into())
     }
 
     /// Workers seen lately.

@@ -97,8 +97,8 @@ struct Guide;
 
 pub use charge::Charge;
 pub use client::{
-    BudgetHandle, Client, ClientBuilder, HoldHandle, Items, LaneHandle, Outcome, ResultCall, Spending,
-    Submission,
+    BudgetHandle, Client, ClientBuilder, HoldHandle, Items, LaneHandle, NamespaceHandle, Outcome, ResultCall,
+    Spending, Submission,
 };
 pub use embedded::Embedded;
 pub use error::Error;

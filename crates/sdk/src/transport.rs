@@ -59,10 +59,10 @@ use stint_api::{
     DoctorReply, EndReply, EventsReply, ExchangeReply, ExchangeRequest, Execution, ExecutionEvent,
     ExtendReply, FailRequest, HeartbeatReply, HeartbeatRequest, HoldReply, Lane, LaneReply, LaneSettings,
     LanesReply, LeaseReply, LeaseRequest, LedgerReply, ListReply, ListRequest, LogReply, LogRequest,
-    LogsReply, PricesReply, PriorityRequest, Problem, ReadyReply, ReconcileReply, ReleaseHoldReply,
-    ReleaseRequest, ReplayRequest, ReportReply, ResultReply, SettleReply, StepReply, StepRequest,
-    StepResultRequest, StepsReply, StoreReport, SubmitReply, SubmitRequest, WhyReply, WorkerReply,
-    WorkerRequest, WorkersReply,
+    LogsReply, Namespace, NamespaceReply, NamespaceSettings, PricesReply, PriorityRequest, Problem,
+    ReadyReply, ReconcileReply, ReleaseHoldReply, ReleaseRequest, ReplayRequest, ReportReply, ResultReply,
+    SettleReply, StepReply, StepRequest, StepResultRequest, StepsReply, StoreReport, SubmitReply,
+    SubmitRequest, WhyReply, WorkerReply, WorkerRequest, WorkersReply,
 };
 
 pub use http::HttpTransport;
@@ -180,6 +180,10 @@ pub enum Request {
     SetLane(String, LaneSettings),
     /// `POST lanes/{name}/pause`, `resume` or `drain`.
     ActOnLane(LaneAction, Target),
+    /// `GET namespaces/{name}`.
+    Namespace(String),
+    /// `PUT namespaces/{name}`.
+    SetNamespace(String, NamespaceSettings),
     /// `POST leases`.
     Lease(LeaseRequest),
     /// `POST leases/{lease}/heartbeat`.
@@ -350,6 +354,10 @@ replies! {
     Lanes(LanesReply),
     /// A changed lane.
     LaneChanged(Box<LaneReply>),
+    /// A namespace.
+    Namespace(Namespace),
+    /// A changed namespace.
+    NamespaceChanged(NamespaceReply),
     /// Leases.
     Leases(LeaseReply),
     /// A lease lives on.

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use stint::api::{AttemptOutcome, ExecutionState, Retry};
+use stint::api::{AttemptOutcome, CancelRequest, ExecutionState, NamespaceSettings, Retry};
 use stint::testing::{TestEngine, Working};
 use stint::{Context, Failure, Submission, Worker};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -187,4 +187,24 @@ async fn two_runs_are_the_same() {
         stint.close().await;
     }
     assert_eq!(runs[0], runs[1]);
+}
+
+#[tokio::test]
+async fn what_has_ended_is_kept_as_long_as_its_namespace_says() {
+    let stint = TestEngine::start().await;
+    let client = stint.client();
+    let settings = NamespaceSettings { retention_ms: Some(3_600_000) };
+    let reply = client.settings_of("default").set(settings).await.unwrap();
+    assert_eq!((reply.namespace.retention_ms, reply.missing_partitions), (3_600_000, vec![]));
+    let short = client.submit(Submission::new("job")).await.unwrap().id;
+    let long = client.submit(Submission::new("job").retention(2 * DAY)).await.unwrap().id;
+    for id in [&short, &long] {
+        client.cancel(id, CancelRequest::default()).await.unwrap();
+    }
+    stint.advance(Duration::from_secs(3_500)).await;
+    assert!(client.execution(&short).await.is_ok());
+    stint.advance(DAY).await;
+    assert_eq!(client.execution(&short).await.unwrap_err().code(), "not_found");
+    assert!(client.execution(&long).await.is_ok());
+    stint.close().await;
 }

@@ -36,6 +36,7 @@ const PATHS: &[(&str, &str, &str, &str)] = &[
     ("executions", "id", "The execution's id, as a submission gave it.", "ex_01k5f3v0000000000000000000"),
     ("leases", "lease", "The lease, as a claim gave it. A secret.", "ls_00000000000000000000000000"),
     ("lanes", "name", "The lane's name.", "default"),
+    ("namespaces", "name", "The namespace's name.", "default"),
     ("steps", "key", "The step's key.", "charge-card"),
     ("bulk", "job", "The job's id, as its start gave it.", "bj_01k5f3v0000000000000000000"),
     ("workers", "id", "The worker's id, as the list of workers shows it.", "w1~b7Qz41"),
@@ -81,6 +82,7 @@ fn head() -> Value {
             {"name": "leases", "description": "What a worker does, call by call."},
             {"name": "workers", "description": "Workers, and all they say in one call."},
             {"name": "lanes", "description": "Queues."},
+            {"name": "namespaces", "description": "Separate worlds of work."},
             {"name": "bulk", "description": "One action on all executions that a filter finds."},
             {"name": "store", "description": "What all is kept in."},
             {"name": "server", "description": "The server itself."},
@@ -121,8 +123,8 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     if !named.is_empty() {
         codes.push(Code::MalformedId);
     }
-    // A lane comes into being by use: every name is one.
-    if named.iter().any(|(segment, ..)| *segment != "lanes") {
+    // Lanes and namespaces come into being by use: every name is one.
+    if named.iter().any(|(segment, ..)| !matches!(*segment, "lanes" | "namespaces")) {
         codes.push(Code::NotFound);
     }
     let mut parameters = Vec::new();

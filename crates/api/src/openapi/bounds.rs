@@ -74,6 +74,7 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
         ("Failure", "details") => {
             json!({"description": format!("Any JSON of at most {ERROR_DETAILS_BYTES} bytes, for whoever knows the type.")})
         }
+        ("NamespaceReply", "namespace") => return Some(json!({})),
         ("Backoff", "kind") | ("LanesReply", "lanes") | ("LogsReply", "lines") => return Some(json!({})),
         _ => return None,
     })

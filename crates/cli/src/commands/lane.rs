@@ -118,10 +118,7 @@ fn changed(reply: &LaneReply, connection: &Connection) -> Result<()> {
         return output::json(reply);
     }
     print(std::slice::from_ref(&reply.lane), connection)?;
-    if !reply.missing_partitions.is_empty() {
-        let missing = reply.missing_partitions.len();
-        eprintln!("stint: {missing} partitions have not confirmed it yet; it reaches them on its own");
-    }
+    output::unconfirmed(&reply.missing_partitions);
     Ok(())
 }
 

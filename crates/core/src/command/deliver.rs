@@ -1,7 +1,7 @@
 //! Messages between partitions: chains of links, taken in order, each exactly once.
 
 use super::context::Context;
-use super::{Outcome, Refusal, budget, lane, permit, prices};
+use super::{Outcome, Refusal, budget, lane, namespace, permit, prices};
 use crate::ids::PartitionId;
 use crate::key;
 use crate::model::{ChainFrom, ChainTo, Link, Message, Record};
@@ -68,6 +68,8 @@ impl Deliver {
                 Message::Lanes { names } => lane::keep_only(context, self.from, names),
                 Message::Prices { namespace, table } => prices::copy(context, namespace, table),
                 Message::PricesOf(namespaces) => prices::keep_only(context, self.from, namespaces),
+                Message::Namespace { namespace, settings } => namespace::copy(context, namespace, settings),
+                Message::Namespaces(names) => namespace::keep_only(context, self.from, names),
                 message => permit::take(context, self.from, message)?,
             }
             chain.sequence = link.sequence;
@@ -155,6 +157,7 @@ impl Acknowledge {
         for (namespace, table) in tables {
             send(context, self.peer, Message::Prices { namespace, table }, self.id);
         }
+        namespace::restated(context, self.peer, self.id);
         // Before the permits: what ends with them has been charged and ended as it was meant.
         for message in unheard {
             send(context, self.peer, message, self.id);

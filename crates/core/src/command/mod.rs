@@ -14,6 +14,7 @@ mod fire;
 mod heartbeat;
 mod lane;
 mod log;
+mod namespace;
 mod peek;
 mod permit;
 mod prices;
@@ -43,6 +44,7 @@ pub use fire::Fire;
 pub use heartbeat::{Heartbeat, Renewal, Stopping};
 pub use lane::{LaneChange, SetLane};
 pub use log::Log;
+pub use namespace::{NamespaceChange, SetNamespace};
 pub use peek::Peek;
 pub use permit::{ChargeLease, Charged, LeaseBudgets, LeasePermit, Recharge, Spent, Suspend};
 pub use prices::SetPrices;
@@ -58,7 +60,9 @@ pub use why::{AHEAD_MAX, Reason, Why, WhyAnswer};
 
 use crate::ids::{BulkId, ExecutionId, HoldId, PartitionId};
 use crate::key::Key;
-use crate::model::{BulkJob, Execution, LaneSettings, PriceTable, Shortfall, State, StepOutcome};
+use crate::model::{
+    BulkJob, Execution, LaneSettings, NamespaceSettings, PriceTable, Shortfall, State, StepOutcome,
+};
 use crate::partition::Partition;
 use crate::txn::{Inputs, Txn};
 use context::Context;
@@ -154,6 +158,8 @@ pub enum Command {
     Reconcile(Reconcile),
     /// Read or change the price table.
     SetPrices(SetPrices),
+    /// Read or change a namespace's settings.
+    SetNamespace(SetNamespace),
     /// Read an execution.
     Show(Show),
     /// Read an execution's own record only.
@@ -226,6 +232,8 @@ pub enum Outcome {
     Reconciled(Vec<Drift>),
     /// A price table.
     Prices(Box<PriceTable>),
+    /// A namespace's settings.
+    Namespace(NamespaceSettings),
     /// The lease holds.
     Renewed(Renewal),
     /// The attempt has ended; this is the execution's state now.
@@ -493,6 +501,7 @@ pub fn execute(
         Command::Verify(c) => c.run(&mut context),
         Command::Reconcile(c) => c.run(&mut context),
         Command::SetPrices(c) => c.run(&mut context),
+        Command::SetNamespace(c) => c.run(&mut context),
         Command::Show(c) => c.run(&context),
         Command::Peek(c) => c.run(&context),
         Command::Why(c) => c.run(&context),

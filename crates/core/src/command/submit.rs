@@ -110,7 +110,7 @@ impl Submission {
         });
         admit(context, &group)?;
         let due_at = self.due_at.or(self.delay_ms.map(|delay| now.saturating_add(delay)));
-        let policy = context.partition.shared_policy(&self.policy);
+        let policy = policy(context, self);
         let mut execution = Execution::new(self.id, group, policy, self.priority, now, due_at);
         execution.fair = self.fairness_key.clone().map(|key| Box::new(Fair { key, tag: 0 }));
         if execution.state() == State::Ready {
@@ -187,6 +187,18 @@ pub(super) fn admit(context: &Context<'_>, group: &Group) -> Result<(), Refusal>
         return Err(Refusal::TooManyGroups { lane: lane(), max: GROUPS_MAX });
     }
     Ok(())
+}
+
+/// The policy as it will hold: what the submission leaves open is what its namespace is set to, now and for good.
+fn policy(context: &Context<'_>, item: &Submission) -> Arc<Policy> {
+    let partition = &context.partition;
+    let settings = partition.namespace(&item.namespace);
+    match settings.and_then(|settings| settings.retention_ms) {
+        Some(retention) if item.policy.retention_ms.is_none() => {
+            partition.shared_policy(&Policy { retention_ms: Some(retention), ..item.policy.clone() })
+        }
+        _ => partition.shared_policy(&item.policy),
+    }
 }
 
 /// How an execution stands that is there.

@@ -7,6 +7,7 @@ use super::budget::OnHard;
 use super::charge::Charge;
 use super::hold::{Ask, Denial, PermitKey, Shortfall};
 use super::lane::LaneSettings;
+use super::namespace::NamespaceSettings;
 use super::price::PriceTable;
 use crate::Millis;
 
@@ -150,6 +151,19 @@ pub enum Message {
     /// The first of a new chain: all namespaces whose price tables the sender holds. The tables follow.
     #[n(14)]
     PricesOf(#[n(0)] Vec<String>),
+    /// A namespace's settings, to be copied.
+    #[n(15)]
+    Namespace {
+        /// Its name.
+        #[n(0)]
+        namespace: String,
+        /// The settings at their home.
+        #[n(1)]
+        settings: NamespaceSettings,
+    },
+    /// The first of a new chain: all namespaces whose settings the sender holds. The settings follow.
+    #[n(16)]
+    Namespaces(#[n(0)] Vec<String>),
 }
 
 impl Message {

@@ -16,6 +16,7 @@ mod hold;
 mod idempotency;
 mod lane;
 mod log;
+mod namespace;
 mod payload;
 mod policy;
 mod policy_row;
@@ -47,6 +48,7 @@ pub use hold::{Ask, Denial, EXTENDS_MAX, Extended, Hold, HoldKey, PermitKey, Sho
 pub use idempotency::{ID_RETENTION_MS, IdempotencyRecord, KEY_RETENTION_MS};
 pub use lane::{AGE_STEP_MAX_MS, AGE_STEP_MS, LaneHome, LaneMode, LaneSettings, WEIGHT_MAX};
 pub use log::{LOG_BYTES_MAX, LOG_LINES_MAX, LogRecord, LogSize};
+pub use namespace::NamespaceSettings;
 pub use payload::{Hash, INLINE_MAX, Payload, Stored};
 pub use policy::{Backoff, BackoffKind, DEFAULT_POLICY, Policy, RETENTION_MS, Retry};
 pub use price::{

@@ -18,6 +18,7 @@ use super::history::History;
 use super::hold::{Ask, Hold};
 use super::lane::{LaneHome, LaneSettings};
 use super::log::LogSize;
+use super::namespace::NamespaceSettings;
 use super::policy::{DEFAULT_POLICY, Policy};
 use super::price::PriceTable;
 use super::spending::Spending;
@@ -55,6 +56,8 @@ pub enum Record {
     Tree(TreeRecord),
     /// A copy of the price table, or the table itself at its home.
     Prices(Box<PriceTable>),
+    /// A copy of a namespace's settings, or the settings at their home.
+    Namespace(NamespaceSettings),
 }
 
 /// An ended execution's bytes, and what they decode to.
@@ -96,6 +99,7 @@ impl Record {
             Some((b'p' | b'q', _)) => {
                 minicbor::decode(value).map(|r| Self::Prices(Box::new(r))).map_err(text)
             }
+            Some((b'n' | b'm', _)) => minicbor::decode(value).map(Self::Namespace).map_err(text),
             _ => Err("no record of this level has such a key".to_owned()),
         }
     }
@@ -117,6 +121,7 @@ impl Record {
             Self::Estimate(estimate) => to_vec(estimate),
             Self::Tree(tree) => to_vec(tree),
             Self::Prices(prices) => to_vec(prices),
+            Self::Namespace(settings) => to_vec(settings),
         }
     }
 }

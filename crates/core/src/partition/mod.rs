@@ -8,6 +8,7 @@ mod counts;
 mod lanes;
 mod list;
 mod money;
+mod namespaces;
 mod policies;
 mod ready;
 mod running;

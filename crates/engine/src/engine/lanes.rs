@@ -10,7 +10,6 @@ use stint_api::{Lane, LaneReply, LaneSettings, LanesReply, Problem, check_namesp
 use stint_core::command::{LaneChange, Outcome, SetLane};
 use stint_core::model::{self, LaneMode};
 use stint_core::{Command, LaneCounts, PartitionId};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Engine, Inner};
@@ -18,9 +17,6 @@ use crate::edge::lease::ms;
 use crate::edge::page;
 use crate::edge::problem::unexpected;
 use crate::edge::submission::millis;
-
-/// How long the answer to a change waits for the partitions' copies.
-pub(super) const COPIES: Duration = Duration::from_secs(5);
 
 /// How long counting waits for partitions that don't answer: their work is then not counted.
 pub(super) const COUNTS: Duration = Duration::from_secs(2);
@@ -105,26 +101,13 @@ impl Engine {
         name: &str,
         change: LaneChange,
     ) -> Result<LaneReply, Problem> {
-        let until = Instant::now() + COPIES;
-        let mut changes = self.0.waiters.copied();
+        let changes = self.0.waiters.copied();
         let settings = self.0.set(namespace, name, change).await?;
-        let mut missing: BTreeSet<PartitionId> = PartitionId::all().collect();
-        let mut look_at = missing.clone();
-        loop {
-            let there = self.0.copies(namespace, name, settings.generation, &look_at, until).await;
-            missing.retain(|partition| !there.contains(partition));
-            if missing.is_empty() {
-                break;
-            }
-            match timeout_at(until, changes.recv()).await {
-                Ok(Ok(partition)) => look_at = missing.intersection(&[partition].into()).copied().collect(),
-                // Too many changes at once to follow each: look at all.
-                Ok(Err(RecvError::Lagged(_))) => look_at = missing.clone(),
-                Ok(Err(RecvError::Closed)) | Err(_) => break,
-            }
-        }
+        let (of, named, generation) = (namespace.to_owned(), name.to_owned(), settings.generation);
+        let is_new =
+            move |partition: &stint_core::Partition| partition.lane(&of, &named).generation >= generation;
+        let missing_partitions = self.0.until_copied(changes, is_new).await;
         let lane = self.0.show_lane(namespace, name, &settings).await;
-        let missing_partitions = missing.into_iter().map(|partition| u32::from(partition.0)).collect();
         Ok(LaneReply { lane, missing_partitions })
     }
 }
@@ -149,21 +132,6 @@ impl Inner {
             Outcome::Lane(settings) => Ok(*settings),
             _ => Err(unexpected()),
         }
-    }
-
-    /// Those of `partitions` whose copy of a lane's settings is of this generation or a later one.
-    async fn copies(
-        &self,
-        namespace: &str,
-        name: &str,
-        generation: u64,
-        partitions: &BTreeSet<PartitionId>,
-        until: Instant,
-    ) -> BTreeSet<PartitionId> {
-        let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        let look = move |partition: &stint_core::Partition| partition.lane(&namespace, &name).generation;
-        let seen = self.look_at(partitions, look, until).await;
-        seen.into_iter().filter(|(_, copy)| *copy >= generation).map(|(partition, _)| partition).collect()
     }
 
     async fn show_lane(&self, namespace: &str, name: &str, settings: &model::LaneSettings) -> Lane {

@@ -21,12 +21,26 @@ pub(super) fn kind_name(table: Table, key: &[u8]) -> Option<&'static str> {
         (Table::Live, b'o') => "message under way",
         (Table::Live, b's') => "chain to a partition",
         (Table::Live, b'r') => "chain from a partition",
+        (Table::Live, b'd') => "budget",
+        (Table::Live, b'c') => "counters of a budget",
+        (Table::Live, b'k') => "hold",
+        (Table::Live, b'w') => "wait for a budget",
+        (Table::Live, b'e') => "estimate",
+        (Table::Live, b't') => "ledger",
+        (Table::Live, b'p') => "price table",
+        (Table::Live, b'q') => "price table at home",
+        (Table::Live, b'n') => "namespace settings",
+        (Table::Live, b'm') => "namespace settings at home",
         (Table::Cold, b's') => "submission",
         (Table::Cold, b'i') => "large input",
         (Table::Cold, b'u') => "large output",
         (Table::Cold, b'a') => "ended execution",
         (Table::Cold, b't') => "earlier attempt",
         (Table::Cold, b'k') => "idempotency key",
+        (Table::Cold, b'c') => "charge",
+        (Table::Cold, b'e') => "earlier lease",
+        (Table::Ordered, b'c') => "charge under a lease",
+        (Table::Ordered, b'j') => "ledger entry",
         (Table::Ordered, b'p') => "step",
         (Table::Ordered, b'l') => "log lines",
         (Table::Ordered, b'e') => "index of ended executions",
@@ -50,6 +64,7 @@ pub(super) fn meta_kind_name(table: Table, key: &[u8]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use stint_core::model::{HoldKey, PermitKey};
     use stint_core::{ExecutionId, Key, PartitionId, key};
 
     use super::*;
@@ -57,13 +72,29 @@ mod tests {
     #[test]
     fn every_key_of_core_has_a_name() {
         let id = ExecutionId([7; 16]);
-        let keys: [Key; 18] = [
+        let permit = PermitKey { execution: id, ask: 1, n: 0 };
+        let hold = HoldKey::Permit(permit);
+        let keys: [Key; 32] = [
             key::execution(id),
             key::lane("a", "b"),
             key::lane_home("a", "b"),
             key::outgoing(PartitionId(1), 1),
             key::chain_to(PartitionId(1)),
             key::chain_from(PartitionId(1)),
+            key::budget("a", "b"),
+            key::counters("a", "b"),
+            key::hold(&hold),
+            key::waiter(&permit),
+            key::estimate("a", "b", "c"),
+            key::tree("a", "b"),
+            key::prices("a"),
+            key::prices_home("a"),
+            key::namespace("a"),
+            key::namespace_home("a"),
+            key::charge("a", "b", "c"),
+            key::epoch(id, 1),
+            key::lease_charge(id, "c"),
+            key::entry("a", "b", 1),
             key::spec(id),
             key::input(id),
             key::output(id),

@@ -182,6 +182,7 @@ pub(super) fn subject(command: &Command) -> Option<ExecutionId> {
         | Command::Verify(_)
         | Command::Reconcile(_)
         | Command::SetPrices(_)
+        | Command::SetNamespace(_)
         | Command::Submit(_)
         | Command::Claim(_)
         | Command::UnlistedLeases(_)

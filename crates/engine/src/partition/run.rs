@@ -383,6 +383,7 @@ fn name(command: &Command) -> &'static str {
         Command::Verify(_) => "verify",
         Command::Reconcile(_) => "reconcile",
         Command::SetPrices(_) => "set_prices",
+        Command::SetNamespace(_) => "set_namespace",
         Command::Show(_) => "show",
         Command::Peek(_) => "peek",
         Command::Why(_) => "why",

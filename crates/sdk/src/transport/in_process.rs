@@ -62,6 +62,10 @@ impl InProcess {
             }
             Request::Lane(of) => Reply::Lane(Box::new(engine.lane(&of.namespace, &of.name).await?)),
             Request::SetLane(..) | Request::ActOnLane(..) => self.act_on_lane(request).await?,
+            Request::Namespace(name) => Reply::Namespace(boxed(engine.namespace(name)).await?),
+            Request::SetNamespace(name, body) => {
+                Reply::NamespaceChanged(boxed(engine.set_namespace(name, body.clone())).await?)
+            }
             Request::Lease(body) => Reply::Leases(engine.lease(body.clone(), key).await?),
             Request::Heartbeat(lease, body) => Reply::Heartbeat(engine.heartbeat(lease, body.clone()).await?),
             Request::Complete(lease, body) => Reply::Ended(engine.complete(lease, body.clone()).await?),

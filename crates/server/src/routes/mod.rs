@@ -7,6 +7,7 @@ mod health;
 mod lanes;
 mod leases;
 mod metrics;
+mod namespaces;
 mod openapi;
 mod store;
 mod worker;
@@ -76,6 +77,7 @@ fn endpoints(config: &ServerConfig) -> Endpoints {
         .routes(routes!(lanes::pause::pause))
         .routes(routes!(lanes::resume::resume))
         .routes(routes!(lanes::drain::drain))
+        .routes(routes!(namespaces::get::get, namespaces::set::set))
         .routes(routes!(bulk::begin::begin, bulk::list::list))
         .routes(routes!(bulk::get::get))
         .routes(routes!(bulk::stop::stop))

@@ -325,3 +325,29 @@ async fn lanes() {
     client.call("/v1/lanes/default/drain", "{}").await;
     assert_eq!(client.post("/v1/executions", r#"{"kind":"a"}"#).await.problem().0, "lane_draining");
 }
+
+#[tokio::test]
+async fn namespaces() {
+    let served = Served::start().await;
+    let mut client = served.client().await;
+    let own = |ms: u64| json!({"name": "n", "retention_ms": ms});
+    let week = 7 * 24 * 3_600_000;
+    assert_eq!(client.get("/v1/namespaces/n").await.json(), own(week));
+    let json = "content-type: application/json\r\n";
+    let set = client.request("PUT", "/v1/namespaces/n", json, br#"{"retention_ms":0}"#).await;
+    assert_eq!(set.json(), json!({"namespace": own(0), "missing_partitions": []}));
+    assert_eq!(client.get("/v1/namespaces/n").await.json(), own(0));
+    assert_eq!(client.get("/v1/namespaces/default").await.json()["retention_ms"], week);
+    for (path, body, field) in [
+        ("n", r#"{"retention_ms":-1}"#, "retention_ms"),
+        ("n", r#"{"retention_ms":99999999999999}"#, "retention_ms"),
+        ("n", r#"{"retention":1}"#, "retention"),
+        ("no%20name", "{}", "name"),
+    ] {
+        let path = format!("/v1/namespaces/{path}");
+        let refused = client.request("PUT", &path, json, body.as_bytes()).await;
+        assert_eq!((refused.status, refused.json()["field"].as_str()), (400, Some(field)), "{refused:?}");
+    }
+    assert_eq!(client.request("PUT", "/v1/namespaces/n", json, b"{}").await.status, 200);
+    assert_eq!(client.get("/v1/namespaces/n").await.json(), own(week));
+}

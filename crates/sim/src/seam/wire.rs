@@ -130,7 +130,11 @@ impl SeamTransport {
         // order, and their callers decide about saying them again.
         let means_the_same = !matches!(
             request,
-            Request::Replay(..) | Request::ActOnLane(..) | Request::SetLane(..) | Request::Act(..)
+            Request::Replay(..)
+                | Request::ActOnLane(..)
+                | Request::SetLane(..)
+                | Request::SetNamespace(..)
+                | Request::Act(..)
         );
         if means_the_same && dice.chance(late_request) {
             weather.before += late(dice);

@@ -60,7 +60,12 @@ pub(super) fn take(context: &mut Context<'_>, from: PartitionId, message: &Messa
             stop(context, namespace, path, *on_hard, *grace_ms);
         }
         Message::Check(keys) => checked(context, keys),
-        Message::Lane { .. } | Message::Lanes { .. } | Message::Prices { .. } | Message::PricesOf(_) => {}
+        Message::Lane { .. }
+        | Message::Lanes { .. }
+        | Message::Prices { .. }
+        | Message::PricesOf(_)
+        | Message::Namespace { .. }
+        | Message::Namespaces(_) => {}
     }
     Ok(())
 }

@@ -42,6 +42,8 @@ fn reply(request: &Request, body: &[u8]) -> Result<Reply, SendError> {
         Request::Lanes { .. } => Reply::Lanes(read(body)?),
         Request::Lane(_) => Reply::Lane(read(body)?),
         Request::SetLane(..) | Request::ActOnLane(..) => Reply::LaneChanged(read(body)?),
+        Request::Namespace(_) => Reply::Namespace(read(body)?),
+        Request::SetNamespace(..) => Reply::NamespaceChanged(read(body)?),
         Request::Lease(_) => Reply::Leases(read(body)?),
         Request::Heartbeat(..) => Reply::Heartbeat(read(body)?),
         Request::Complete(..) | Request::Fail(..) | Request::Release(..) | Request::RecordStep { .. } => {

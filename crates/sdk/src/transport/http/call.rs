@@ -116,6 +116,10 @@ impl<'a> Call<'a> {
                 vec!["v1", "lanes", name, action.verb()],
                 &LaneRequest { namespace: Some(namespace.clone()) },
             ),
+            Request::Namespace(name) => Self::get(vec!["v1", "namespaces", name], DEFAULT_NAMESPACE),
+            Request::SetNamespace(name, body) => {
+                Self { method: Method::PUT, ..Self::post(vec!["v1", "namespaces", name], body) }
+            }
             Request::Lease(body) => Self::post(vec!["v1", "leases"], body),
             Request::Heartbeat(lease, body) => Self::post(vec!["v1", "leases", lease, "heartbeat"], body),
             Request::Complete(lease, body) => Self::post(vec!["v1", "leases", lease, "complete"], body),

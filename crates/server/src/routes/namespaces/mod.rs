@@ -1,0 +1,4 @@
+//! `/v1/namespaces`
+
+pub(super) mod get;
+pub(super) mod set;
