@@ -242,6 +242,14 @@ pub struct BudgetsReply {
     pub next_cursor: Option<String>,
 }
 
+/// The answer to a delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeleteBudgetReply {
+    /// It is gone: always true.
+    pub deleted: bool,
+}
+
 objects_only!(BudgetSettings, WindowSettings, BudgetLimit);
 
 impl BudgetSettings {

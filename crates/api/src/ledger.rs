@@ -201,7 +201,8 @@ pub struct ReportReply {
     /// Spent within the last day, per hour.
     #[serde(default)]
     pub burn_per_hour_of_day: Amounts,
-    /// Which hard limit is reached first at the rate of the last hour, or of the last day if nothing was spent in it.
+    /// Which of its hard limits is reached first at the rate of the last hour, or of the last day if nothing was spent in it.
+    /// None if none is before its period ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs_out: Option<RunsOut>,
 }
@@ -226,9 +227,7 @@ pub struct ReportRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunsOut {
-    /// The budget, which may be a level above.
-    pub path: String,
-    /// Its window.
+    /// The window.
     pub window: String,
     /// The dimension.
     pub dimension: String,

@@ -64,8 +64,8 @@ pub use action::{ActionReply, ActionRequest, CancelRequest, PriorityRequest, Rep
 pub use amounts::Amounts;
 pub use batch::{BatchReply, BatchRequest, BatchResult};
 pub use budget::{
-    Budget, BudgetLimit, BudgetSettings, BudgetState, BudgetWindow, BudgetsReply, OnHard, Period, TopUp,
-    WindowKind, WindowSettings,
+    Budget, BudgetLimit, BudgetSettings, BudgetState, BudgetWindow, BudgetsReply, DeleteBudgetReply, OnHard,
+    Period, TopUp, WindowKind, WindowSettings,
 };
 pub use budget_change::{
     BudgetChargeRequest, BudgetDrift, RaiseRequest, ReconcileReply, ReconcileRequest, RefundRequest,

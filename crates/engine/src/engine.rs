@@ -13,7 +13,7 @@
 //! | `engine/bulk.rs` | actions on many executions |
 //! | `engine/lanes.rs` | lanes |
 //! | `engine/budgets.rs`, `engine/holds.rs`, `engine/charges.rs` | budgets, what is held and what is spent |
-//! | `engine/ledger.rs`, `engine/prices.rs` | what was spent, and what usage costs |
+//! | `engine/ledger.rs`, `engine/report.rs`, `engine/prices.rs` | what was spent, and what usage costs |
 //! | `engine/workers.rs` | workers |
 //! | `engine/store.rs`, `engine/doctor.rs` | the store as a whole, and what is wrong here |
 
@@ -36,6 +36,7 @@ mod namespaces;
 pub(crate) mod observe;
 mod prices;
 mod read;
+mod report;
 mod store;
 mod submit;
 mod workers;

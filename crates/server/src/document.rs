@@ -37,6 +37,8 @@ const PATHS: &[(&str, &str, &str, &str)] = &[
     ("leases", "lease", "The lease, as a claim gave it. A secret.", "ls_00000000000000000000000000"),
     ("lanes", "name", "The lane's name.", "default"),
     ("namespaces", "name", "The namespace's name.", "default"),
+    ("budgets", "path", "The budget's path.", "acme/search"),
+    ("holds", "id", "The hold's id, as the server gave it.", "hd_00000000000000000000000000"),
     ("steps", "key", "The step's key.", "charge-card"),
     ("bulk", "job", "The job's id, as its start gave it.", "bj_01k5f3v0000000000000000000"),
     ("workers", "id", "The worker's id, as the list of workers shows it.", "w1~b7Qz41"),
@@ -83,6 +85,7 @@ fn head() -> Value {
             {"name": "workers", "description": "Workers, and all they say in one call."},
             {"name": "lanes", "description": "Queues."},
             {"name": "namespaces", "description": "Separate worlds of work."},
+            {"name": "budgets", "description": "What may be spent, what is held, what was spent."},
             {"name": "bulk", "description": "One action on all executions that a filter finds."},
             {"name": "store", "description": "What all is kept in."},
             {"name": "server", "description": "The server itself."},
@@ -216,7 +219,8 @@ pub(crate) fn parameters_of(
         .filter_map(|pair| match pair {
             [before, name] => PATHS.iter().find(|(segment, known, ..)| {
                 segment == before
-                    && name.strip_prefix('{').and_then(|name| name.strip_suffix('}')) == Some(known)
+                    // A verb may stand behind it.
+                    && name.strip_prefix('{').and_then(|name| name.split_once('}')).map(|(name, _)| name) == Some(known)
             }),
             _ => None,
         })

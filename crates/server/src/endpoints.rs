@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::routing::MethodRouter;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::ServerConfig;
@@ -45,6 +46,25 @@ impl Endpoints {
         let watch = self.watch(&path, patience);
         self.meters.push(watch.meter.clone());
         self.router = self.router.routes((schemas, paths, methods.fallback(no_method).layer(watch)));
+        self
+    }
+
+    /// Adds the handlers of paths of several segments, which one route takes; each describes itself with a path of its own.
+    pub(crate) fn wildcard(
+        mut self,
+        route: &str,
+        methods: MethodRouter<App>,
+        described: Vec<UtoipaMethodRouter<App>>,
+    ) -> Self {
+        let document = self.router.get_openapi_mut();
+        for (schemas, paths, _) in described {
+            let components = document.components.get_or_insert_with(Default::default);
+            components.schemas.extend(schemas);
+            document.paths.merge(paths);
+        }
+        let watch = self.watch(&route.replace("{*", "{"), self.request_timeout + self.body_timeout);
+        self.meters.push(watch.meter.clone());
+        self.router = self.router.route(route, methods.fallback(no_method).layer(watch));
         self
     }
 

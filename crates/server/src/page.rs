@@ -65,7 +65,11 @@ impl FromRequestParts<App> for Follow {
 }
 
 impl Page {
-    fn of(namespace: Option<String>, limit: Option<String>, cursor: Option<String>) -> Result<Self, Problem> {
+    pub(crate) fn of(
+        namespace: Option<String>,
+        limit: Option<String>,
+        cursor: Option<String>,
+    ) -> Result<Self, Problem> {
         let limit = limit.map(|text| number("limit", &text, LIST_LIMIT)).transpose()?;
         Ok(Self { namespace: namespace_of(namespace)?, limit, cursor })
     }

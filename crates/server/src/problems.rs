@@ -25,13 +25,32 @@ macro_rules! problems {
 
 problems! {
     /// Adds work.
-    Submits: PayloadTooLarge IdempotencyConflict LaneFull TooManyGroups LaneDraining NotAvailable DiskFull;
+    Submits: PayloadTooLarge IdempotencyConflict LaneFull TooManyGroups LaneDraining NotAvailable DiskFull BudgetNotFound
+        HoldTooLarge AmountOverflow;
     /// Acts on an execution.
     Acts: ExecutionFinished ExecutionNotFinished WrongState LaneDraining IdempotencyConflict DiskFull;
     /// Begins an action on many executions.
     Bulk: DiskFull;
     /// Takes leases.
     Claims: PayloadTooLarge DiskFull;
+    /// Takes leases, and says what was spent.
+    Exchanges: PayloadTooLarge DiskFull AmountOverflow;
+    /// Changes a budget.
+    SetsBudgets: BudgetNotFound AmountOverflow NotAvailable WrongState DiskFull;
+    /// Reads a budget.
+    NamesBudgets: BudgetNotFound;
+    /// Deletes a budget.
+    DeletesBudgets: BudgetNotFound BudgetHeld DiskFull;
+    /// Sets money aside.
+    Holds: BudgetNotFound BudgetExhausted HoldTooLarge IdempotencyConflict AmountOverflow DiskFull;
+    /// Says what was spent.
+    Spends: BudgetNotFound PriceUnknown ChargeConflict AmountOverflow DiskFull;
+    /// Says what an attempt spends.
+    LeaseSpends: LeaseLost PriceUnknown ChargeConflict AmountOverflow DiskFull;
+    /// Parks an attempt.
+    Parks: LeaseLost AlreadyCompleted WrongState;
+    /// Changes prices.
+    SetsPrices: AmountOverflow DiskFull;
     /// Speaks for an attempt.
     Leased: LeaseLost;
     /// Ends an attempt.

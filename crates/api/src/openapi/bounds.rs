@@ -40,6 +40,15 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
         // Parameters of lists.
         ("", "state") => json!({"enum": crate::filter::LISTED.map(crate::ExecutionState::as_str)}),
         ("", "since" | "until") => json!({"format": "date-time"}),
+        ("", "format") => json!({"enum": ["json", "ndjson", "csv"]}),
+        ("", "order") => json!({"enum": ["asc", "desc"]}),
+        ("", "every") => json!({"enum": ["hour", "day"]}),
+        ("", "by") => {
+            json!({"pattern": "^(path|kind|execution|model|tag\\..+)$", "maxLength": NAME_CHARS + 4})
+        }
+        ("", "execution") => json!({"pattern": "^ex_[0-9a-z]{26}$"}),
+        ("", "model") => text(MODEL_BYTES),
+        ("holds", "id") => json!({"pattern": "^hd_[0-9a-z]{26}$"}),
         ("", "tag.KEY") => at_most(TAG_VALUE_BYTES),
         ("Usage" | "LedgerEntry", "model") => text(MODEL_BYTES),
         ("Usage", _) => range(0, AMOUNT_MAX),
@@ -48,7 +57,7 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
         ("BudgetSettings", "windows") => json!({"minItems": 1, "maxItems": BUDGET_WINDOWS}),
         ("WindowSettings", "kind") => return Some(json!({})),
         ("WindowSettings", "every_ms") => range(ROLLING_MS_MIN, ROLLING_MS_MAX),
-        ("WindowSettings", "tz") | ("", "window") => named(NAME_CHARS),
+        ("WindowSettings", "tz") => named(NAME_CHARS),
         ("WindowSettings" | "BudgetWindow", "limits") => json!({"maxProperties": DIMENSIONS}),
         ("BudgetLimit", "hard") => range(0, AMOUNT_MAX),
         ("BudgetLimit", "soft") => json!({"maxItems": SOFT_LIMITS}),
@@ -63,13 +72,13 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
         ("PricesRequest", "models") => {
             json!({"maxProperties": PRICED_MODELS, "propertyNames": text(MODEL_BYTES)})
         }
+        ("PricesRequest" | "PricesReply", "version") => range(0, u64::MAX),
         ("Price", "input" | "cached_input" | "output" | "call") => range(0, AMOUNT_MAX),
         ("BudgetWindow" | "LedgerEntry", "kind")
         | ("LedgerEntry", "step")
         | ("ReportRow", "key" | "charges")
         | ("Budget", "holds")
-        | ("Shortfall", "limit")
-        | ("PricesRequest" | "PricesReply", "version") => return Some(json!({})),
+        | ("Shortfall", "limit") => return Some(json!({})),
         ("Failure", "message") => at_most(ERROR_MESSAGE_BYTES),
         ("Failure", "details") => {
             json!({"description": format!("Any JSON of at most {ERROR_DETAILS_BYTES} bytes, for whoever knows the type.")})
@@ -88,7 +97,7 @@ fn of_name(name: &str) -> Option<Value> {
             bound
         }
         "id" | "job" => text(PATH_CHARS),
-        "lane" | "kind" | "name" => named(NAME_CHARS),
+        "lane" | "kind" | "name" | "window" => named(NAME_CHARS),
         "lanes" => json!({"minItems": 1, "maxItems": CLAIM_NAMES, "items": named(NAME_CHARS)}),
         "kinds" => json!({"maxItems": CLAIM_NAMES, "items": named(NAME_CHARS)}),
         "key" | "from_step" | "step" => named(STEP_KEY_CHARS),

@@ -1,14 +1,17 @@
 //! All endpoints there are.
 
+mod budgets;
 mod bulk;
 mod doctor;
 mod executions;
 mod health;
+mod holds;
 mod lanes;
 mod leases;
 mod metrics;
 mod namespaces;
 mod openapi;
+mod prices;
 mod store;
 mod worker;
 mod workers;
@@ -69,6 +72,16 @@ fn endpoints(config: &ServerConfig) -> Endpoints {
         .routes(routes!(leases::begin_step::begin_step))
         .routes(routes!(leases::record_step::record_step))
         .routes(routes!(leases::log::log))
+        .routes(routes!(leases::charge::charge))
+        .routes(routes!(leases::hold::hold))
+        .routes(routes!(leases::suspended::suspended))
+        .routes(routes!(budgets::list::list))
+        .wildcard(budgets::ROUTE, budgets::methods(), budgets::described())
+        .routes(routes!(holds::extend::extend))
+        .routes(routes!(holds::charge::charge))
+        .routes(routes!(holds::settle::settle))
+        .routes(routes!(holds::release::release))
+        .routes(routes!(prices::get::get, prices::set::set))
         .routes(routes!(worker::exchange::exchange))
         .routes(routes!(workers::list::list))
         .routes(routes!(workers::drain::drain))

@@ -129,7 +129,9 @@ fn part(dice: &mut Dice, bent: &mut Bent, template: &str, names: &[(&str, String
     let variable: Vec<usize> = (0..parts.len()).filter(|at| parts[*at].starts_with('{')).collect();
     let chosen = *dice.one(&variable);
     let mut path: Vec<String> = bent.path.split('/').map(str::to_owned).collect();
-    path[chosen] = (*dice.one(&wrong)).to_owned();
+    // A verb behind it stays.
+    let verb = parts[chosen].split_once('}').map_or("", |(_, verb)| verb);
+    path[chosen] = format!("{}{verb}", dice.one(&wrong));
     bent.path = path.join("/");
 }
 

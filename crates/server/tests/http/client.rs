@@ -69,6 +69,29 @@ impl Client {
         self.reply_to(false).await
     }
 
+    /// A reply that comes in chunks, whole.
+    pub(crate) async fn streamed(&mut self, path: &str, headers: &str) -> Reply {
+        let mut reply = self.request("GET", path, headers, b"").await;
+        loop {
+            let end = loop {
+                match self.read.windows(2).position(|window| window == b"\r\n") {
+                    Some(at) => break at,
+                    None => assert!(self.more().await, "the stream broke off: {reply:?}"),
+                }
+            };
+            let line: Vec<u8> = self.read.drain(..end + 2).collect();
+            let length = usize::from_str_radix(std::str::from_utf8(&line[..end]).unwrap(), 16).unwrap();
+            while self.read.len() < length + 2 {
+                assert!(self.more().await, "the stream broke off: {reply:?}");
+            }
+            reply.body.extend(self.read.drain(..length));
+            self.read.drain(..2);
+            if length == 0 {
+                return reply;
+            }
+        }
+    }
+
     async fn reply_to(&mut self, is_head: bool) -> Option<Reply> {
         let end = loop {
             if let Some(at) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {

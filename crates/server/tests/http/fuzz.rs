@@ -80,6 +80,7 @@ impl Bed {
             ("lease", text(&leased["leases"][0]["lease"])),
             ("id", text(&waiting["id"])),
             ("name", "nobody".to_owned()),
+            ("path", "acme".to_owned()),
             ("key", "charge-card".to_owned()),
             ("job", "unknown".to_owned()),
         ];

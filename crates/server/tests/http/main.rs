@@ -5,6 +5,7 @@
 mod api;
 mod bad_requests;
 mod bend;
+mod budgets;
 mod client;
 mod document;
 mod events;

@@ -4,7 +4,7 @@ use axum::extract::State;
 use stint_api::{ExchangeReply, ExchangeRequest};
 
 use crate::extract::Post;
-use crate::problems::Claims;
+use crate::problems::Exchanges;
 use crate::reply::{Answer, ok};
 use crate::routes::App;
 
@@ -26,7 +26,7 @@ use crate::routes::App;
             status = 200, description = "What the worker hears.", body = ExchangeReply,
             example = json!({"n": 1, "leases": [], "answers": [], "stops": []})
         ),
-        Claims,
+        Exchanges,
     )
 )]
 pub(crate) async fn exchange(State(app): State<App>, post: Post<ExchangeRequest>) -> Answer<ExchangeReply> {

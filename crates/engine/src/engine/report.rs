@@ -1,0 +1,181 @@
+//! Reports: what was spent, by what, and how long the rest lasts. Made from the ledger, entry by entry.
+
+use std::collections::BTreeMap;
+
+use stint_api::{Amounts, Instant, ReportBy, ReportEvery, ReportReply, ReportRequest, ReportRow, RunsOut};
+use stint_api::{LIST_LIMIT, Problem};
+use stint_core::Millis;
+use stint_core::command::{BudgetView, Outcome, ShowBudget, budget_home};
+use stint_core::model::{Entry, EntryKind, WindowKind, is_under};
+use stint_core::{Command, model};
+
+use super::Engine;
+use super::budgets::check_budget;
+use crate::edge::problem::unexpected;
+
+const HOUR_MS: Millis = 3_600_000;
+const DAY_MS: Millis = 24 * HOUR_MS;
+
+/// Sums by dimension; what is given back may come before what it was taken from.
+#[derive(Default)]
+struct Sum {
+    amounts: BTreeMap<String, i128>,
+    charges: u64,
+}
+
+impl Engine {
+    /// Sums up what was spent under a budget, and says how long the rest lasts at that rate.
+    pub async fn report(
+        &self,
+        namespace: &str,
+        path: &str,
+        request: ReportRequest,
+    ) -> Result<ReportReply, Problem> {
+        check_budget(namespace, path)?;
+        let show = ShowBudget { namespace: namespace.to_owned(), path: path.to_owned() };
+        let shown = self.0.call(budget_home(namespace, path), Command::ShowBudget(show)).await?;
+        let Outcome::Budget(view) = shown else { return Err(unexpected()) };
+        let now = self.0.node.now();
+        let by = request.by.clone().unwrap_or(ReportBy::Path);
+        let since = request.since.map_or(Millis::MIN, |since| since.millis());
+        let until = request.until.map_or(Millis::MAX, |until| until.millis());
+        let mut rows: BTreeMap<(Option<Millis>, String), Sum> = BTreeMap::new();
+        let (mut total, mut last_hour, mut last_day) = (Sum::default(), Sum::default(), Sum::default());
+        // The newest first: what is older than all that is asked for need not be read.
+        let mut walk = self.0.walk(namespace, path, None, true).await?;
+        'all: while let Some(entries) = self.0.next(&mut walk).await? {
+            for (_, entry) in entries {
+                if entry.at < since.min(now - DAY_MS) {
+                    break 'all;
+                }
+                if !is_under(&entry.path, path) {
+                    continue;
+                }
+                if entry.at >= since && entry.at < until {
+                    let at = request.every.map(|every| begin(every, entry.at));
+                    rows.entry((at, key(&by, &entry))).or_default().add(&entry);
+                    total.add(&entry);
+                }
+                if entry.at > now - HOUR_MS {
+                    last_hour.add(&entry);
+                }
+                if entry.at > now - DAY_MS {
+                    last_day.add(&entry);
+                }
+            }
+        }
+        rows.retain(|_, sum| !sum.amounts.is_empty());
+        let truncated = rows.len() > LIST_LIMIT as usize;
+        let shown = rows.into_iter().take(LIST_LIMIT as usize).map(|((at, key), sum)| ReportRow {
+            at: at.map(Instant::from_millis),
+            key,
+            amounts: sum.over(1),
+            charges: sum.charges,
+        });
+        let (burn_per_hour, burn_per_hour_of_day) = (last_hour.over(1), last_day.over(24));
+        let runs_out = runs_out(&view, &last_hour, &last_day, now);
+        Ok(ReportReply {
+            path: path.to_owned(),
+            by: name(&by),
+            rows: shown.collect(),
+            total: total.over(1),
+            truncated,
+            burn_per_hour,
+            burn_per_hour_of_day,
+            runs_out,
+        })
+    }
+}
+
+impl Sum {
+    fn add(&mut self, entry: &Entry) {
+        let sign = match entry.kind {
+            EntryKind::Charge | EntryKind::Adjustment => 1,
+            EntryKind::Refund => -1,
+            _ => return,
+        };
+        self.charges += u64::from(entry.kind == EntryKind::Charge);
+        for (dimension, amount) in entry.amounts.iter() {
+            *self.amounts.entry(dimension.to_owned()).or_default() += sign * i128::from(amount);
+        }
+    }
+
+    /// What was spent per each of so many parts, rounded up.
+    fn over(&self, parts: u64) -> Amounts {
+        let each = |(dimension, amount): (&String, &i128)| {
+            let amount = u64::try_from((*amount).max(0)).unwrap_or(u64::MAX);
+            (dimension.clone(), amount.div_ceil(parts))
+        };
+        Amounts(self.amounts.iter().map(each).filter(|(_, amount)| *amount > 0).collect())
+    }
+}
+
+fn begin(every: ReportEvery, at: Millis) -> Millis {
+    let length = match every {
+        ReportEvery::Hour => HOUR_MS,
+        ReportEvery::Day => DAY_MS,
+    };
+    at - at.rem_euclid(length)
+}
+
+fn key(by: &ReportBy, entry: &Entry) -> String {
+    match by {
+        ReportBy::Path => entry.path.clone(),
+        ReportBy::Kind => entry.execution_kind.clone().unwrap_or_default(),
+        ReportBy::Execution => entry.execution.map(|id| id.to_string()).unwrap_or_default(),
+        ReportBy::Model => entry.model.clone().unwrap_or_default(),
+        ReportBy::Tag(key) => {
+            let found = entry.tags.iter().flatten().find(|(name, _)| name == key);
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
+        }
+    }
+}
+
+fn name(by: &ReportBy) -> String {
+    match by {
+        ReportBy::Path => "path".to_owned(),
+        ReportBy::Kind => "kind".to_owned(),
+        ReportBy::Execution => "execution".to_owned(),
+        ReportBy::Model => "model".to_owned(),
+        ReportBy::Tag(key) => format!("tag.{key}"),
+    }
+}
+
+/// The hard limit that is reached first at the present rate, unless its period ends before.
+fn runs_out(view: &BudgetView, last_hour: &Sum, last_day: &Sum, now: Millis) -> Option<RunsOut> {
+    let mut first: Option<RunsOut> = None;
+    for (window, seen) in view.budget.windows.iter().zip(&view.windows) {
+        for (dimension, limit) in &window.limits {
+            let Some(hard) = limit.hard else { continue };
+            let spent = |sum: &Sum| sum.amounts.get(dimension).copied().filter(|spent| *spent > 0);
+            // Micro-parts of an hour are not worth telling: a rate is what was spent in so many ms.
+            let rate = spent(last_hour).map(|spent| (spent, HOUR_MS));
+            let Some((spent, within)) = rate.or_else(|| spent(last_day).map(|spent| (spent, DAY_MS))) else {
+                continue;
+            };
+            let left = left(hard, seen, dimension);
+            let in_ms = i128::from(left) * i128::from(within) / spent;
+            let in_ms = Millis::try_from(in_ms).unwrap_or(Millis::MAX);
+            let at = now.saturating_add(in_ms);
+            let ends = seen.end.filter(|_| !matches!(window.kind, WindowKind::Rolling { .. }));
+            let is_first = first.as_ref().is_none_or(|first| u64::try_from(in_ms).unwrap_or(0) < first.in_ms);
+            if is_first && ends.is_none_or(|end| at < end) {
+                first = Some(RunsOut {
+                    window: window.name.clone(),
+                    dimension: dimension.clone(),
+                    left,
+                    in_ms: u64::try_from(in_ms).unwrap_or(0),
+                    at: Instant::from_millis(at),
+                });
+            }
+        }
+    }
+    first
+}
+
+/// What is left of a limit, top-ups included.
+fn left(hard: u64, seen: &stint_core::command::WindowView, dimension: &str) -> u64 {
+    let more = seen.top_ups.iter().map(|top_up: &model::TopUp| top_up.left.get(dimension));
+    let counted = seen.used.get(dimension).saturating_sub(seen.topped.get(dimension));
+    more.fold(hard.saturating_sub(counted), u64::saturating_add)
+}

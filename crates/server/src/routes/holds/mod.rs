@@ -1,0 +1,6 @@
+//! `/v1/holds`
+
+pub(super) mod charge;
+pub(super) mod extend;
+pub(super) mod release;
+pub(super) mod settle;

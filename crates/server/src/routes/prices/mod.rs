@@ -1,0 +1,4 @@
+//! `/v1/prices`
+
+pub(super) mod get;
+pub(super) mod set;
