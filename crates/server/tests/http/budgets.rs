@@ -29,7 +29,7 @@ async fn a_budget_is_set_charged_read_and_deleted() {
     assert_eq!(above["windows"][0]["used"], json!({"calls": 1, "usd_micros": 70}));
     let tree = client.get("/v1/budgets/acme:tree").await.json();
     assert_eq!(tree["budgets"].as_array().unwrap().len(), 2);
-    let page = client.get("/v1/budgets/acme:ledger?kind=charge").await.json();
+    let page = client.get("/v1/budgets/acme:ledger?kind=refund,charge").await.json();
     assert_eq!(
         (&page["entries"][0]["charge_id"], &page["entries"][0]["path"]),
         (&json!("c,1"), &json!("acme/search"))

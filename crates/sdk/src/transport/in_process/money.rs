@@ -1,6 +1,5 @@
 //! What is said about money, to an engine in the same process.
 
-use stint_api::{Code, Problem};
 use stint_engine::Engine;
 
 use super::boxed;
@@ -27,9 +26,8 @@ pub(super) async fn call(engine: &Engine, money: &Money) -> Result<Reply, SendEr
         Money::Ledger(of, request) => {
             Reply::Ledger(boxed(engine.ledger(&of.namespace, &of.name, request)).await?)
         }
-        Money::Report(..) => {
-            let detail = "reports are made by a server, not by an engine in the same process";
-            return Err(SendError::Refused(Problem::new(Code::NotAvailable, detail)));
+        Money::Report(of, request) => {
+            Reply::Report(Box::new(boxed(engine.report(&of.namespace, &of.name, request)).await?))
         }
         Money::ExtendHold(id, body) => Reply::Extended(boxed(engine.extend_hold(&id, body)).await?),
         Money::ChargeHold(id, body) => Reply::Charged(boxed(engine.charge_hold(&id, body)).await?),

@@ -88,8 +88,12 @@ impl FromRequestParts<App> for Ledger {
         let kinds: Vec<(&str, LedgerKind)> =
             LedgerKind::ALL.iter().map(|kind| (kind.as_str(), *kind)).collect();
         let formats = [("json", Format::Json), ("ndjson", Format::Ndjson), ("csv", Format::Csv)];
+        let mut wanted = Vec::new();
+        for kind in kind.iter().flat_map(|kind| kind.split(',')) {
+            wanted.extend(one_of("kind", Some(kind.to_owned()), &kinds)?);
+        }
         let request = LedgerRequest {
-            kinds: one_of("kind", kind, &kinds)?.into_iter().collect(),
+            kinds: wanted,
             execution,
             model,
             since: instant("since", since)?,
