@@ -251,6 +251,11 @@ fn samples() -> BTreeMap<String, Vec<u8>> {
         samples.insert(format!("bulk-{name}"), Record::Bulk(Box::new(bulk(action))).encode());
     }
     samples.extend(money::samples());
+    let mut bed = Bed::new();
+    let retried = bed.submit(|_| ());
+    let lease = bed.lease();
+    bed.fail(lease, "Broken").unwrap();
+    keep(&mut samples, "execution-retried", &bed, key::execution(retried));
     let mut bed = Bed::at(SetNamespace::home("default"));
     let change = NamespaceChange::Settings { retention_ms: Some(3_600_000) };
     bed.run(Command::SetNamespace(SetNamespace { namespace: "default".into(), change })).unwrap();

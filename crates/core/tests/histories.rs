@@ -314,6 +314,7 @@ impl Pair {
         };
         let core = named(core).map(|outcome| match outcome {
             Outcome::Ended(state) => state,
+            Outcome::RetryAt(_) => State::Scheduled,
             other => panic!("{other:?}"),
         });
         let forgotten = self.model.is_old(&lease) && core == Err("lease_lost");

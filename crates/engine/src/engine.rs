@@ -46,7 +46,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use stint_api::{
-    Code, EndReply, ExchangeReply, ExchangeRequest, ExecutionState, Instant, Limits, Problem, ReadyReply,
+    Code, EndReply, ExchangeReply, ExchangeRequest, ExecutionState, Limits, Problem, ReadyReply,
 };
 use stint_core::command::{Outcome, Release};
 use stint_core::{Command, ExecutionId, LeaseRef, LeaseToken, PARTITIONS, PartitionId};
@@ -209,20 +209,14 @@ impl Inner {
         }
     }
 
-    /// Says of an execution that goes on when its next attempt is due, and whether it is kept from it.
+    /// Says of an execution that could start at once whether it is kept from it.
     pub(crate) async fn add_prospect(&self, id: ExecutionId, end: &mut EndReply) {
-        if !matches!(end.state, ExecutionState::Scheduled | ExecutionState::Ready) {
+        if end.state != ExecutionState::Ready {
             return;
         }
-        let look = move |partition: &stint_core::Partition| {
-            let due = partition.execution(id).map(|e| e.due_at);
-            (due, partition.blocked_by(id).is_some())
-        };
+        let look = move |partition: &stint_core::Partition| partition.blocked_by(id).is_some();
         // The end is recorded; without this the answer says a little less.
-        let Ok((due, blocked)) = self.node.look(id.partition(), look).await else { return };
-        if end.state == ExecutionState::Scheduled {
-            end.run_at = due.filter(|due| *due > 0).map(Instant::from_millis);
-        } else if blocked {
+        if let Ok(true) = self.node.look(id.partition(), look).await {
             end.state = ExecutionState::Blocked;
         }
     }

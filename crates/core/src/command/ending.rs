@@ -54,7 +54,9 @@ pub(super) fn repeated(context: &mut Context<'_>, lease: &LeaseRef, body: Hash) 
         },
     };
     match said {
-        Some((said, state)) if said == body => Ok(Outcome::Ended(state)),
+        Some((said, state, due_at)) if said == body => {
+            Ok(due_at.map_or(Outcome::Ended(state), Outcome::RetryAt))
+        }
         Some(_) => Err(Refusal::AlreadyCompleted),
         None if permit::settle_late(context, lease)? => Ok(Outcome::SettledLate),
         None => Err(Refusal::LeaseLost),
@@ -65,7 +67,8 @@ pub(super) fn repeated(context: &mut Context<'_>, lease: &LeaseRef, body: Hash) 
 pub(super) fn remember(execution: &mut Execution, token: Option<LeaseToken>, body: Option<Hash>) {
     if let (Some(token), Some(body)) = (token, body) {
         let (epoch, state) = (execution.epoch, execution.state());
-        execution.last_word = Some(Box::new(LastWord { epoch, token, body, state }));
+        let due_at = (state == State::Scheduled).then_some(execution.due_at);
+        execution.last_word = Some(Box::new(LastWord { epoch, token, body, state, due_at }));
     }
 }
 
@@ -192,7 +195,8 @@ pub(super) fn fail_attempt(
         context.step(&mut execution, Move::Again)?;
     }
     remember(&mut execution, token, body);
-    let state = execution.state();
+    let outcome =
+        if wait > 0 { Outcome::RetryAt(execution.due_at) } else { Outcome::Ended(execution.state()) };
     context.put(execution, kind);
-    Ok(Outcome::Ended(state))
+    Ok(outcome)
 }

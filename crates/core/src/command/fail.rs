@@ -62,10 +62,14 @@ mod tests {
         let id = bed.submit(|s| s.policy = policy(|p| p.retry.max_attempts = 4));
         for wait in [1_000, 2_000, 4_000] {
             let lease = bed.lease();
-            assert_eq!(bed.fail(lease, "Broken"), Ok(Outcome::Ended(State::Scheduled)));
+            let due = Ok(Outcome::RetryAt(bed.now + wait));
+            assert_eq!(bed.fail(lease, "Broken"), due);
+            bed.pass(wait / 2);
+            assert_eq!(bed.fail(lease, "Broken"), due, "said again");
             assert!(bed.claim(1).is_empty());
-            assert_eq!(bed.partition.next_due(), Some(bed.now + wait));
-            bed.pass(wait);
+            assert_eq!(bed.partition.next_due(), Some(bed.now + wait - wait / 2));
+            bed.pass(wait - wait / 2);
+            assert_eq!(bed.fail(lease, "Broken"), due, "its time has come");
         }
         let lease = bed.lease();
         assert_eq!(bed.fail(lease, "Broken"), Ok(Outcome::Ended(State::Failed)));

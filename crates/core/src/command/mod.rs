@@ -58,6 +58,7 @@ pub use trim::{Trim, TrimKey};
 pub(crate) use why::state_of;
 pub use why::{AHEAD_MAX, Reason, Why, WhyAnswer};
 
+use crate::Millis;
 use crate::ids::{BulkId, ExecutionId, HoldId, PartitionId};
 use crate::key::Key;
 use crate::model::{
@@ -238,6 +239,8 @@ pub enum Outcome {
     Renewed(Renewal),
     /// The attempt has ended; this is the execution's state now.
     Ended(State),
+    /// The attempt has ended; another follows, not before this.
+    RetryAt(Millis),
     /// The answer to a step.
     Step(StepOutcome),
     /// Done; this is the execution's state now.

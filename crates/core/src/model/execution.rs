@@ -222,6 +222,9 @@ pub struct LastWord {
     /// Where the execution stood after it.
     #[n(3)]
     pub state: State,
+    /// When the next attempt was due, if not at once.
+    #[n(4)]
+    pub due_at: Option<Millis>,
 }
 
 /// Fair share: under which key, and where in that key's turn.
@@ -411,15 +414,18 @@ impl Execution {
     }
 
     /// What was said to end the attempt under `lease`, and where the execution stood then.
-    pub fn said_under(&self, lease: &LeaseRef) -> Option<(Hash, State)> {
+    pub fn said_under(&self, lease: &LeaseRef) -> Option<(Hash, State, Option<Millis>)> {
         let ended =
             self.end.as_deref().and_then(|end| Some((self.epoch, self.lease.as_deref()?.token, end.body?)));
-        let ended = ended.map(|(epoch, token, body)| (epoch, token, body, self.state));
-        let earlier = self.last_word.as_deref().map(|word| (word.epoch, word.token, word.body, word.state));
+        let ended = ended.map(|(epoch, token, body)| (epoch, token, body, self.state, None));
+        let earlier = self
+            .last_word
+            .as_deref()
+            .map(|word| (word.epoch, word.token, word.body, word.state, word.due_at));
         let words = [ended, earlier].into_iter().flatten();
         words
             .filter(|(epoch, token, ..)| *epoch == lease.epoch && token.matches(&lease.token))
-            .map(|(_, _, body, state)| (body, state))
+            .map(|(_, _, body, state, due_at)| (body, state, due_at))
             .next()
     }
 

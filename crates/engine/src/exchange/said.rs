@@ -186,10 +186,14 @@ pub(crate) fn end(lease: LeaseRef, outcome: End) -> Command {
     }
 }
 
-/// What an end came to. When the next attempt is due is for the execution to say.
+/// What an end came to.
 pub(crate) fn ended(outcome: Outcome) -> Result<EndReply, Problem> {
     match outcome {
         Outcome::Ended(state) => Ok(EndReply { state: view::state(state), run_at: None }),
+        Outcome::RetryAt(at) => Ok(EndReply {
+            state: stint_api::ExecutionState::Scheduled,
+            run_at: Some(stint_api::Instant::from_millis(at)),
+        }),
         // Its money is free, and that is all that its word still does.
         Outcome::SettledLate => Err(problem::refused(stint_core::Refusal::LeaseLost)),
         _ => Err(problem::unexpected()),

@@ -139,7 +139,10 @@ async fn failures_and_releases() {
     let error = r#"{"type":"http_503","message":"later","details":{"a": 1}}"#;
     let body = format!(r#"{{"error":{error},"retry_after_ms":250}}"#);
     let end = client.call(&lease_path(&lease, "fail"), &body).await;
-    assert!(end["state"] == "scheduled" && end["run_at"].is_string(), "{end}");
+    assert!(end["run_at"].is_string(), "{end}");
+    assert_eq!(end, json!({"state": "scheduled", "run_at": end["run_at"]}));
+    let again = client.call(&lease_path(&lease, "fail"), &body).await;
+    assert_eq!(again, end, "the same word has the same answer");
     let stale = client.post(&lease_path(&lease, "heartbeat"), "{}").await;
     assert_eq!((stale.status, stale.problem().0.as_str()), (409, "lease_lost"));
 
