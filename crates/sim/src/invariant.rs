@@ -48,6 +48,12 @@ invariants! {
     LevelRises,
     /// A node that lives is seen to live.
     Heard,
+    /// What is used and held stays within a budget's limit.
+    WithinBudget,
+    /// The ledger, the counters and the provider's bill say the same; every charge counts once.
+    Books,
+    /// At rest nothing is held and nobody waits for money.
+    NothingHeld,
     /// Everything comes to an end once faults stop.
     Ends,
     /// An idle node commits nothing but its heartbeat.

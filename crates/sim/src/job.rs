@@ -23,6 +23,9 @@ pub(crate) struct Job {
     pub(crate) max_attempts: u32,
     /// As submitted.
     pub(crate) max_crashes: u32,
+    /// What each attempt spends in all, and holds at its start; 0 names no budget.
+    #[serde(default)]
+    pub(crate) cost: u64,
 }
 
 /// What becomes of an attempt.
@@ -62,12 +65,19 @@ impl Job {
             attempts,
             max_attempts: dice.between(1, 4) as u32,
             max_crashes: if dice.chance(800) { 5 } else { dice.below(2) as u32 },
+            // Not drawn: what was drawn before means the same as ever.
+            cost: if number.is_multiple_of(3) { number * 7_919 % 60 + 4 } else { 0 },
         }
     }
 
     /// What an attempt, counted from 1, comes to.
     pub(crate) fn deed(&self, attempt: u32) -> Deed {
         self.attempts.get(attempt.saturating_sub(1) as usize).copied().unwrap_or(Deed::Complete)
+    }
+
+    /// What each of its parts costs: its steps, and the rest of it.
+    pub(crate) fn part(&self) -> u64 {
+        self.cost / (u64::from(self.steps) + 1)
     }
 
     /// Whether some attempt never comes back on its own.

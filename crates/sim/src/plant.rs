@@ -69,6 +69,12 @@ plants! {
     KeepLevel "keep-level" [LevelRises];
     /// A node's heartbeats come to nothing.
     Mute "mute" [Heard];
+    /// The store keeps holds that have ended.
+    LeakHolds "leak-holds" [NothingHeld];
+    /// The store forgets which charges it has booked, and workers say some again.
+    DoubleCharge "double-charge" [Books];
+    /// The store forgets what budgets have used.
+    ForgetSpend "forget-spend" [WithinBudget, Books];
     /// One partition's commits are never answered.
     Stall "stall" [Ends];
     /// A node commits although nothing happens.

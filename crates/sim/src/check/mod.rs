@@ -12,6 +12,7 @@ pub(crate) mod history;
 mod lanes;
 mod leases;
 mod losses;
+mod money;
 mod nodes;
 mod rest;
 mod seen;
@@ -56,6 +57,9 @@ pub(crate) struct Checker {
     steps: steps::Steps,
     lanes: lanes::Lanes,
     losses: losses::Losses,
+    money: money::Money,
+    /// Whether commits are lost in this run.
+    rollbacks: bool,
     nodes: nodes::Nodes,
     /// Whether the store's clock jumps, so that leases may end before their workers' clocks say so.
     clock_jumps: bool,
@@ -78,6 +82,8 @@ impl Checker {
             steps: steps::Steps::default(),
             lanes: lanes::Lanes::default(),
             losses: losses::Losses::default(),
+            money: money::Money::default(),
+            rollbacks: plan.rollbacks,
             nodes: nodes::Nodes::default(),
             clock_jumps: plan.clock_jumps,
         }

@@ -66,6 +66,7 @@ impl Checker {
             self.found(Invariant::OutboxEmpty, format!("messages are left, by partition: {outboxes:?}"));
         }
         self.copies_agree();
+        self.books_agree();
         self.jobs_are_there();
         self.jobs_are_single();
     }

@@ -81,6 +81,7 @@ impl Checker {
         for id in changed(&before, &dump) {
             self.follow(partition, id, &before, &dump);
         }
+        self.budgets_hold(&before, &dump);
     }
 
     /// Takes a partition as it now is, after commits were lost: what they touched is tainted.

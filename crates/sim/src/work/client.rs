@@ -102,6 +102,13 @@ impl Script {
         if dice.chance(50) {
             submission = submission.retention(Duration::from_millis(dice.between(1_000, 60_000)));
         }
+        if job.cost > 0 {
+            let path = if job.job.is_multiple_of(2) { "acme/a" } else { "acme" };
+            submission = submission.budget(path, |budget| budget.hold("usd", job.cost));
+            if job.job.is_multiple_of(5) {
+                submission = submission.budget("team", |budget| budget.hold("usd", job.cost));
+            }
+        }
         (job, submission)
     }
 

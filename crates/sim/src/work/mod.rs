@@ -1,10 +1,12 @@
 //! Who uses the nodes: clients, operators, workers, and workers that lie.
 
+mod bank;
 mod client;
 mod liar;
 mod operator;
 mod worker;
 
+pub(crate) use bank::run as run_bank;
 pub(crate) use client::run as run_client;
 pub(crate) use liar::run as run_liar;
 pub(crate) use operator::run as run_operator;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use stint::{Context, Failure, Worker};
+use stint::{Amounts, Charge, Context, Failure, Worker};
 use tokio::sync::watch;
 
 use super::{KIND, LANES, client_of};
@@ -111,12 +111,13 @@ impl Run {
         let work = Duration::from_millis(job.work_ms);
         for step in 0..job.steps {
             tokio::time::sleep(work / 4).await;
-            self.step(&context, &format!("s{step}"), work / 4).await?;
+            self.step(&context, &format!("s{step}"), work / 4, job.part()).await?;
         }
         if job.work_ms.is_multiple_of(3) {
             context.progress(50, "half of it");
         }
         tokio::time::sleep(work / 2).await;
+        self.spend(&context, &format!("rest of {}", context.attempt()), job.part()).await;
         match job.deed(context.attempt()) {
             Deed::Complete => Ok(format!("job {} by {} as {:?}", job.job, self.who, self.id)),
             Deed::Fail => Err(Failure::new("bad_luck", "this attempt fails")),
@@ -133,11 +134,25 @@ impl Run {
         }
     }
 
-    async fn step(&self, context: &Context, key: &str, work: Duration) -> Result<(), Failure> {
+    /// The provider bills it, and then it is said.
+    async fn spend(&self, context: &Context, key: &str, amount: u64) {
+        if amount == 0 {
+            return;
+        }
+        let id = format!("{}/{key}", context.execution_id());
+        self.world.check().billed(&id, amount);
+        let charge = Charge::from(Amounts::of([("usd", amount)])).id(&id);
+        if context.charge(charge).await.is_ok_and(|reply| reply.recorded) {
+            self.world.check().charge_heard(&id);
+        }
+    }
+
+    async fn step(&self, context: &Context, key: &str, work: Duration, cost: u64) -> Result<(), Failure> {
         let execution = context.execution_id().to_owned();
         let run = || async {
             self.world.check().step_runs(self.id, key);
             tokio::time::sleep(work).await;
+            self.spend(context, key, cost).await;
             Ok(format!("{key} of {execution} by {:?}", self.id))
         };
         if self.world.plan.plant == Some(Plant::RerunSteps) {

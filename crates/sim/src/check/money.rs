@@ -1,0 +1,160 @@
+//! The auditor: keeps its own books of what the provider billed, and compares them with the ledger and the counters.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use stint_core::model::{Budget, Counters, Entry, EntryKind, Hold, Record, is_under, tree};
+use stint_core::{Key, key};
+use stint_store::memory::Dump;
+use stint_store::{PARTITIONS, PartitionId};
+
+use super::Checker;
+use crate::invariant::Invariant;
+
+/// The one dimension.
+const USD: &str = "usd";
+
+/// What the provider and the workers say.
+#[derive(Default)]
+pub(super) struct Money {
+    /// What the provider billed, by charge id.
+    bill: BTreeMap<String, u64>,
+    /// Charges that Stint has acknowledged.
+    heard: BTreeSet<String>,
+}
+
+/// A budget as the store has it.
+struct Standing {
+    path: String,
+    budget: Budget,
+    used: u64,
+    held: u64,
+}
+
+impl Checker {
+    /// The provider has done something, and bills it once per id.
+    pub(crate) fn billed(&mut self, id: &str, amount: u64) {
+        self.money.bill.entry(id.to_owned()).or_insert(amount);
+    }
+
+    /// A charge was acknowledged.
+    pub(crate) fn charge_heard(&mut self, id: &str) {
+        self.money.heard.insert(id.to_owned());
+    }
+
+    /// After a commit: no budget has used and holds more than its limit, but for what was charged too late to be held. Where
+    /// writes are lost, attempts that nobody knew of get their holds back above the limit.
+    pub(super) fn budgets_hold(&mut self, before: &Dump, dump: &Dump) {
+        if self.rollbacks || !money_changed(before, dump) {
+            return;
+        }
+        let mut broken = Vec::new();
+        for at in standings(dump) {
+            let limits = at.budget.windows.iter().filter_map(|w| w.limits.get(USD)?.hard);
+            let Some(limit) = limits.min() else { continue };
+            let late = entries(dump, &at.path).into_iter().filter(|entry| entry.late == Some(true));
+            let late: u64 = late.filter(|e| is_under(&e.path, &at.path)).map(|e| e.amounts.get(USD)).sum();
+            if at.used + at.held > limit + late {
+                broken.push(format!(
+                    "budget {}: {} used and {} held of {limit}, {late} of it charged late",
+                    at.path, at.used, at.held
+                ));
+            }
+        }
+        for what in broken {
+            self.found(Invariant::WithinBudget, what);
+        }
+    }
+
+    /// At rest: nothing is held, nobody waits, and every book says the same.
+    pub(super) fn books_agree(&mut self) {
+        let dumps: Vec<Dump> = (0..PARTITIONS).map(|p| self.store.dump(PartitionId(p))).collect();
+        let mut left = 0;
+        let mut wrong = Vec::new();
+        let mut booked = BTreeSet::new();
+        for dump in &dumps {
+            let is_left = |key: &&Bytes| matches!(key.first(), Some(b'k' | b'w'));
+            left += dump.live.keys().filter(is_left).count();
+            for at in standings(dump) {
+                let mut sum = 0;
+                let own = entries(dump, &at.path).into_iter().filter(|e| is_under(&e.path, &at.path));
+                for entry in own.filter(|e| matches!(e.kind, EntryKind::Charge | EntryKind::Adjustment)) {
+                    sum += entry.amounts.get(USD);
+                    let Some(id) = entry.charge_id else { continue };
+                    let billed = self.money.bill.get(&id).copied().unwrap_or(0);
+                    if billed != entry.amounts.get(USD) {
+                        wrong.push(format!("{id} is booked with {:?}, billed {billed}", entry.amounts));
+                    }
+                    if !booked.insert((at.path.clone(), id.clone())) {
+                        wrong.push(format!("{id} is booked twice at {}", at.path));
+                    }
+                }
+                if sum != at.used {
+                    wrong.push(format!("{} has used {}, its ledger says {sum}", at.path, at.used));
+                }
+            }
+        }
+        // What was lost with the writes of the execution's own partition is lost.
+        let lost = self.money.heard.iter().filter(|id| !booked.contains(&("acme".to_owned(), (*id).clone())));
+        let lost: Vec<String> =
+            lost.filter(|_| !self.rollbacks).map(|id| format!("{id} was heard and is not booked")).collect();
+        for what in wrong.into_iter().chain(lost) {
+            self.found(Invariant::Books, what);
+        }
+        if left > 0 {
+            self.found(Invariant::NothingHeld, format!("{left} holds and waiters are left"));
+        }
+    }
+}
+
+fn money_changed(before: &Dump, after: &Dump) -> bool {
+    let of = |dump: &Dump, kind: u8| -> Vec<(Bytes, Bytes)> {
+        let from = Bytes::copy_from_slice(&[kind]);
+        let to = Bytes::copy_from_slice(&[kind + 1]);
+        dump.live.range(from..to).map(|(key, value)| (key.clone(), value.clone())).collect()
+    };
+    [b'c', b'd', b'k'].into_iter().any(|kind| of(before, kind) != of(after, kind))
+}
+
+fn standings(dump: &Dump) -> Vec<Standing> {
+    let record = |key: &Bytes, value: &Bytes| Record::decode(key, value).ok();
+    let holds: Vec<Hold> = dump
+        .live
+        .iter()
+        .filter(|(key, _)| key.first() == Some(&b'k'))
+        .filter_map(|(key, value)| match record(key, value)? {
+            Record::Hold(hold) => Some(*hold),
+            _ => None,
+        })
+        .collect();
+    let budgets = dump.live.iter().filter(|(key, _)| key.first() == Some(&b'd'));
+    let standing = |(at, value): (&Bytes, &Bytes)| {
+        let (_, path) = std::str::from_utf8(at.get(1..)?).ok()?.split_once('\0')?;
+        let Some(Record::Budget(budget)) = record(at, value) else { return None };
+        let counters: Key = key::counters("default", path);
+        let counters =
+            dump.live.get(&counters.bytes).and_then(|value| match record(&counters.bytes, value)? {
+                Record::Counters(counters) => Some(*counters),
+                _ => None,
+            });
+        let used = |counters: &Counters| -> u64 {
+            let periods = counters.windows.iter().flat_map(|window| &window.periods);
+            periods.map(|period| period.used.get(USD)).sum()
+        };
+        let held =
+            holds.iter().filter(|hold| is_under(&hold.path, path)).map(|hold| hold.held.get(USD)).sum();
+        Some(Standing {
+            path: path.to_owned(),
+            budget: *budget,
+            used: counters.as_ref().map_or(0, used),
+            held,
+        })
+    };
+    budgets.filter_map(standing).collect()
+}
+
+fn entries(dump: &Dump, path: &str) -> Vec<Entry> {
+    let prefix = key::ledger("default", tree(path)).bytes;
+    let own = dump.ordered.iter().filter(|(key, _)| key.starts_with(&prefix));
+    own.filter_map(|(_, value)| minicbor::decode(value).ok()).collect()
+}

@@ -1,0 +1,50 @@
+//! Who owns the budgets: makes them, raises them now and then, and in the end gives everybody what they want.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stint::Amounts;
+use stint_api::BudgetSettings;
+
+use super::client_of;
+use crate::dice::Dice;
+use crate::world::World;
+
+/// Budgets by path, each with its first limit. The second is a level below the first, the third another tree.
+pub(crate) const BUDGETS: [(&str, u64); 3] = [("acme", 400), ("acme/a", 250), ("team", 300)];
+
+/// More than all jobs can cost.
+const ENOUGH: u64 = 1_000_000_000;
+
+pub(crate) async fn run(world: Arc<World>) {
+    let Ok(client) = client_of(&world, "bank", Duration::from_secs(30)) else { return };
+    let dice = Dice::new(world.plan.seed, "bank");
+    let mut limits: BTreeMap<&str, u64> = BUDGETS.into();
+    for (path, limit) in BUDGETS {
+        let json = format!(
+            r#"{{"windows": [{{"name": "all", "kind": "total", "limits": {{"usd": {{"hard": {limit}}}}}}}], "in_doubt_ms": 20000}}"#
+        );
+        let Ok(settings) = serde_json::from_str::<BudgetSettings>(&json) else { return };
+        while client.budget(path).set(settings.clone()).await.is_err() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+    loop {
+        let calm = world.is_calm();
+        for (path, limit) in &mut limits {
+            if calm {
+                *limit = ENOUGH;
+            } else if dice.chance(300) {
+                *limit += dice.below(200);
+            }
+            while client.budget(*path).raise("all", Amounts::of([("usd", *limit)])).await.is_err() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+        if calm {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(dice.below(20_000))).await;
+    }
+}
