@@ -195,7 +195,7 @@ impl SeamStore {
             }
             Plant::LeakHolds => is(Table::Live, b'k') && write.value.is_none(),
             Plant::DoubleCharge => is(Table::Cold, b'c'),
-            Plant::ForgetSpend => is(Table::Live, b'c') && self.world.dice.chance(200),
+            Plant::ForgetSpend => is(Table::Live, b'c') && self.world.dice.chance(500),
             Plant::KeepMessages => is(Table::Live, b'o') && write.value.is_none(),
             Plant::StaleCopies => is(Table::Live, b'l') && partition.0.is_multiple_of(3),
             Plant::ForgetPause => is(Table::Live, b'l') && partition.0.is_multiple_of(2),

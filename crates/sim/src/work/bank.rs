@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stint::Amounts;
-use stint_api::BudgetSettings;
+use stint_api::{BudgetLimit, BudgetSettings, WindowKind, WindowSettings};
 
 use super::client_of;
 use crate::dice::Dice;
@@ -22,11 +22,7 @@ pub(crate) async fn run(world: Arc<World>) {
     let dice = Dice::new(world.plan.seed, "bank");
     let mut limits: BTreeMap<&str, u64> = BUDGETS.into();
     for (path, limit) in BUDGETS {
-        let json = format!(
-            r#"{{"windows": [{{"name": "all", "kind": "total", "limits": {{"usd": {{"hard": {limit}}}}}}}], "in_doubt_ms": 20000}}"#
-        );
-        let Ok(settings) = serde_json::from_str::<BudgetSettings>(&json) else { return };
-        while client.budget(path).set(settings.clone()).await.is_err() {
+        while client.budget(path).set(settings(limit)).await.is_err() {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
@@ -40,6 +36,8 @@ pub(crate) async fn run(world: Arc<World>) {
             }
             while client.budget(*path).raise("all", Amounts::of([("usd", *limit)])).await.is_err() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
+                // It may have been lost with the store's last writes; one that is there is only raised by this.
+                let _again_if_not = client.budget(*path).set(settings(*limit)).await;
             }
         }
         if calm {
@@ -47,4 +45,11 @@ pub(crate) async fn run(world: Arc<World>) {
         }
         tokio::time::sleep(Duration::from_millis(dice.below(20_000))).await;
     }
+}
+
+fn settings(limit: u64) -> BudgetSettings {
+    let limit = BudgetLimit { hard: Some(limit), soft: Vec::new() };
+    let (name, limits) = ("all".to_owned(), BTreeMap::from([("usd".to_owned(), limit)]));
+    let window = WindowSettings { name, kind: WindowKind::Total, every_ms: None, tz: None, limits };
+    BudgetSettings { windows: vec![window], in_doubt_ms: Some(20_000), ..BudgetSettings::default() }
 }
