@@ -1,7 +1,9 @@
 //! One file per command.
 
 mod act;
+mod amounts;
 pub(crate) mod bench;
+pub(crate) mod budget;
 pub(crate) mod bulk;
 pub(crate) mod cancel;
 pub(crate) mod completions;
@@ -17,6 +19,7 @@ pub(crate) mod logs;
 pub(crate) mod namespace;
 mod outcome;
 pub(crate) mod pause;
+pub(crate) mod price;
 pub(crate) mod priority;
 pub(crate) mod replay;
 pub(crate) mod result;

@@ -86,6 +86,10 @@ enum Command {
     Lane(commands::lane::Args),
     /// Shows and sets namespaces.
     Namespace(commands::namespace::Args),
+    /// Shows, sets and explains budgets, and what was spent from them.
+    Budget(commands::budget::Args),
+    /// Shows and sets what usage costs.
+    Price(commands::price::Args),
     /// Shows workers.
     Worker(commands::worker::Args),
     /// Shows lanes, workers and rates, live.
@@ -104,6 +108,8 @@ enum Command {
     WorkGuard,
     #[command(hide = true)]
     DemoWorker(commands::demo::WorkerArgs),
+    #[command(hide = true)]
+    DemoAgent(commands::demo::AgentArgs),
 }
 
 fn main() -> ExitCode {
@@ -132,6 +138,8 @@ fn main() -> ExitCode {
         Command::Bulk(args) => commands::bulk::run(args),
         Command::Lane(args) => commands::lane::run(args),
         Command::Namespace(args) => commands::namespace::run(args),
+        Command::Budget(args) => commands::budget::run(args),
+        Command::Price(args) => commands::price::run(args),
         Command::Worker(args) => commands::worker::run(args),
         Command::Store(args) => commands::store::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
@@ -140,6 +148,7 @@ fn main() -> ExitCode {
         Command::Completions(args) => commands::completions::run(args, Cli::command()),
         Command::WorkGuard => commands::work::run_guard(),
         Command::DemoWorker(args) => commands::demo::run_worker(args),
+        Command::DemoAgent(args) => commands::demo::run_agent(args),
     };
     exit::code(ended)
 }

@@ -5,6 +5,7 @@ mod files;
 mod provider;
 mod report;
 mod run;
+mod runaway;
 mod work;
 mod worker;
 
@@ -15,6 +16,7 @@ use anyhow::{Context, Result};
 use crate::exit::Failed;
 use crate::signals::Interrupts;
 
+pub(crate) use runaway::{AgentArgs, run_agent};
 pub(crate) use worker::{WorkerArgs, run_worker};
 
 /// What to count, or another demo.
@@ -23,7 +25,8 @@ pub(crate) use worker::{WorkerArgs, run_worker};
 pub(crate) struct Args {
     #[command(subcommand)]
     other: Option<Other>,
-    /// The folder whose files are counted; the repository around the current directory unless given.
+    /// The folder whose files are counted. Unless given it is the repository around the current directory, and what `runaway`
+    /// shows follows.
     folder: Option<PathBuf>,
     /// Prints the report as JSON.
     #[arg(long)]
@@ -34,13 +37,23 @@ pub(crate) struct Args {
 enum Other {
     /// Runs a stand-in for a provider of language models: it answers in the shape of OpenAI and keeps a bill.
     Provider(provider::Args),
+    /// Lets two agents loop on that provider until their budget stops them, kills one and the server, and compares the ledger
+    /// with the provider's bill.
+    Runaway(runaway::Args),
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
     match args.other {
         Some(Other::Provider(args)) => provider::run(args),
-        None => count_files(args),
+        Some(Other::Runaway(args)) => runaway::run(args),
+        None => both(args),
     }
+}
+
+fn both(args: Args) -> Result<()> {
+    let (is_alone, json) = (args.folder.is_some(), args.json);
+    count_files(args)?;
+    if is_alone { Ok(()) } else { runaway::show(json) }
 }
 
 fn count_files(args: Args) -> Result<()> {

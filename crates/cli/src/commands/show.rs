@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 use stint::api::Execution;
 
+use super::amounts::shown;
 use super::connection::Connection;
 use crate::{clock, output};
 
@@ -67,6 +68,16 @@ fn print(execution: &Execution) -> Result<()> {
             lines.push((name, value.clone()));
         }
     }
+    for used in &execution.budgets {
+        let said = [("holds", &used.hold), ("cap", &used.cap), ("cap of an attempt", &used.attempt_cap)];
+        let said = said
+            .into_iter()
+            .filter_map(|(name, amounts)| Some(format!(", {name} {}", shown(amounts.as_ref()?))));
+        lines.push(("budget", format!("{}{}", used.path, said.collect::<String>())));
+    }
+    if !execution.spent.is_empty() {
+        lines.push(("spent", shown(&execution.spent)));
+    }
     if execution.crashes > 0 {
         lines.push(("crashes", execution.crashes.to_string()));
     }
@@ -90,6 +101,7 @@ fn print(execution: &Execution) -> Result<()> {
             attempt.started_at.to_string(),
             attempt.ended_at.map(|at| at.to_string()).unwrap_or_default(),
             attempt.outcome.map(|outcome| word(&outcome)).unwrap_or_default(),
+            shown(&attempt.spent),
             attempt
                 .error
                 .as_ref()
@@ -97,7 +109,7 @@ fn print(execution: &Execution) -> Result<()> {
                 .unwrap_or_default(),
         ]
     });
-    output::table(["attempt", "worker", "started", "ended", "outcome", "error"], rows)
+    output::table(["attempt", "worker", "started", "ended", "outcome", "spent", "error"], rows)
 }
 
 /// A value that is one word in JSON, as that word.

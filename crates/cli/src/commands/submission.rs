@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::value::RawValue;
-use stint::api::{Instant, Payload, Retry, SubmitRequest};
+use stint::Amounts;
+use stint::api::{BudgetUse, Instant, Payload, Retry, SubmitRequest};
 
+use super::amounts::budget;
 use crate::clock;
 use crate::exit::Failed;
 
@@ -52,6 +54,10 @@ pub(crate) struct Fields {
     /// Whose turn it takes when a lane is shared.
     #[arg(long, value_name = "KEY")]
     fairness_key: Option<String>,
+    /// A budget that it may spend from, with what each attempt holds: acme/search, acme/search:usd=0.02,calls=3. May be
+    /// repeated.
+    #[arg(long = "budget", value_name = "PATH[:HOLD]", value_parser = budget)]
+    budgets: Vec<(String, Option<Amounts>)>,
     /// A tag to find it by. May be repeated.
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = pair)]
     tags: Vec<(String, String)>,
@@ -107,6 +113,10 @@ impl Fields {
         }
         if request.prefer.is_empty() {
             request.prefer.clone_from(&self.prefer);
+        }
+        if request.budgets.is_empty() {
+            let named = self.budgets.iter();
+            request.budgets = named.map(|(path, hold)| BudgetUse::new(path, hold.clone())).collect();
         }
         for (key, value) in &self.tags {
             request.tags.entry(key.clone()).or_insert_with(|| value.clone());

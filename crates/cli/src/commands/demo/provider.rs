@@ -115,6 +115,16 @@ impl Provider {
     pub(super) fn total(&self) -> Total {
         self.desk.bill().total()
     }
+
+    /// Whether it has charged the call that was made under this key.
+    pub(super) fn has_charged(&self, key: &str) -> bool {
+        self.desk.bill().has(key)
+    }
+
+    /// What each call has cost, by the id of its answer.
+    pub(super) fn costs(&self) -> Vec<(String, u64)> {
+        self.desk.bill().costs()
+    }
 }
 
 impl Desk {

@@ -133,6 +133,16 @@ impl Bill {
         self.total
     }
 
+    /// Whether a call was made under this key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    /// What each call has cost, by the id of its answer.
+    pub(super) fn costs(&self) -> Vec<(String, u64)> {
+        self.entries.iter().map(|entry| (entry.id(), entry.usd_micros)).collect()
+    }
+
     /// All of it, for whoever asks.
     pub(super) fn document(&self) -> Value {
         let entries: Vec<Value> = self

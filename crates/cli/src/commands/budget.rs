@@ -1,0 +1,251 @@
+//! `stint budget`: shows, sets and explains budgets.
+
+mod ledger;
+mod report;
+mod set;
+mod show;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Subcommand;
+use stint::Amounts;
+use stint::api::{Instant, TopUpRequest};
+
+use super::amounts::{amount, shown};
+use super::connection::Connection;
+use crate::{clock, output};
+
+/// What to do with budgets.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lists budgets: all, or one and those below it.
+    Tree(Tree),
+    /// Shows a budget as it stands.
+    Show(Named),
+    /// Makes a budget, or changes what it is set to. What is not given stays as it is.
+    Set(Box<set::Args>),
+    /// Gives a window other hard limits, higher or lower.
+    Raise(Raise),
+    /// Raises a window's limits for once; it is used up first.
+    Topup(TopUp),
+    /// Sets money aside, for a service that has no execution, and prints the hold's id.
+    Hold(Hold),
+    /// Deletes a budget.
+    Delete(Delete),
+    /// Says in words whether anything can start under a budget now, and what is in the way.
+    Explain(Named),
+    /// Prints the ledger of a budget and of all below it.
+    Ledger(ledger::Args),
+    /// Sums up what was spent, by what, and says how long the rest lasts.
+    Report(report::Args),
+    /// Counts again what the ledger says, and corrects what differs.
+    Reconcile(Reconcile),
+}
+
+#[derive(clap::Args)]
+struct Tree {
+    /// Only this budget and those below it.
+    path: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(clap::Args)]
+struct Named {
+    /// The budget's path: acme/search/agent-7.
+    path: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(clap::Args)]
+struct Raise {
+    /// The budget's path.
+    path: String,
+    /// The window's name; it may be left out if there is one.
+    #[arg(long)]
+    window: Option<String>,
+    /// A hard limit: usd=0.80, usd_micros=800000, calls=100. May be repeated.
+    #[arg(required = true, value_name = "DIMENSION=AMOUNT", value_parser = amount)]
+    limits: Vec<(String, u64)>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(clap::Args)]
+struct TopUp {
+    /// The budget's path.
+    path: String,
+    /// How much more: usd=5, calls=100. May be repeated.
+    #[arg(required = true, value_name = "DIMENSION=AMOUNT", value_parser = amount)]
+    amounts: Vec<(String, u64)>,
+    /// Its id: said again under the same it changes nothing.
+    #[arg(long)]
+    id: String,
+    /// The window's name; it may be left out if there is one.
+    #[arg(long)]
+    window: Option<String>,
+    /// When what is left of it goes: 2026-12-01T00:00:00Z.
+    #[arg(long, value_name = "INSTANT", value_parser = clock::instant)]
+    expires_at: Option<Instant>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(clap::Args)]
+struct Hold {
+    /// The budget's path.
+    path: String,
+    /// How much: usd=0.02, calls=3. May be repeated.
+    #[arg(required = true, value_name = "DIMENSION=AMOUNT", value_parser = amount)]
+    amounts: Vec<(String, u64)>,
+    /// Its id: said again under the same it is the same hold.
+    #[arg(long)]
+    id: String,
+    /// When it goes into doubt, unless it ends before.
+    #[arg(long, value_name = "MS", default_value_t = 60_000)]
+    ttl_ms: u64,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(clap::Args)]
+struct Delete {
+    /// The budget's path.
+    path: String,
+    /// Also if money is held under it.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(clap::Args)]
+struct Reconcile {
+    /// The budget's path; all budgets unless given.
+    path: Option<String>,
+    /// Only tells what differs.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    match args.command {
+        Command::Tree(Tree { path, connection }) => {
+            let budgets = connection.run(|client| async move {
+                Ok(match path {
+                    Some(path) => client.budget(path).tree().all().await?,
+                    None => client.budgets().all().await?,
+                })
+            })?;
+            show::tree(&budgets, &connection)
+        }
+        Command::Show(Named { path, connection }) => {
+            let budget = connection.run(|client| async move { Ok(client.budget(path).get().await?) })?;
+            show::one(&budget, &connection)
+        }
+        Command::Explain(Named { path, connection }) => {
+            let budget = connection.run(|client| async move { Ok(client.budget(path).get().await?) })?;
+            show::explain(&budget, &connection)
+        }
+        Command::Set(args) => set::run(*args),
+        Command::Raise(Raise { path, window, limits, connection }) => {
+            let budget = connection.run(|client| async move {
+                let budget = client.budget(path);
+                let window = only_window(&budget, window).await?;
+                Ok(budget.raise(window, Amounts::of(limits)).await?)
+            })?;
+            show::one(&budget, &connection)
+        }
+        Command::Topup(TopUp { path, amounts, id, window, expires_at, connection }) => {
+            let budget = connection.run(|client| async move {
+                let budget = client.budget(path);
+                let window = only_window(&budget, window).await?;
+                let amounts = Amounts::of(amounts);
+                Ok(budget.top_up(TopUpRequest { id, window, amounts, expires_at, namespace: None }).await?)
+            })?;
+            show::one(&budget, &connection)
+        }
+        Command::Hold(Hold { path, amounts, id, ttl_ms, connection }) => {
+            let amounts = Amounts::of(amounts);
+            let ttl = Duration::from_millis(ttl_ms);
+            let hold = connection
+                .run(|client| async move { Ok(client.budget(path).hold(id, amounts, ttl).await?) })?;
+            if connection.json {
+                return output::json(&serde_json::json!({"hold": hold.id()}));
+            }
+            output::line(hold.id())
+        }
+        Command::Delete(Delete { path, force, connection }) => {
+            connection.run(|client| async move { Ok(client.budget(path).delete(force).await?) })
+        }
+        Command::Ledger(args) => ledger::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Reconcile(args) => reconcile(args),
+    }
+}
+
+/// The window that is meant: the one that was named, or the only one.
+async fn only_window(budget: &stint::BudgetHandle, named: Option<String>) -> Result<String> {
+    if let Some(named) = named {
+        return Ok(named);
+    }
+    let windows = budget.get().await?.windows;
+    match windows.as_slice() {
+        [window] => Ok(window.name.clone()),
+        windows => {
+            let names: Vec<&str> = windows.iter().map(|window| window.name.as_str()).collect();
+            let what = format!("say which window is meant with --window: {}", names.join(", "));
+            Err(crate::exit::Failed::Usage(what).into())
+        }
+    }
+}
+
+fn reconcile(args: Reconcile) -> Result<()> {
+    let Reconcile { path, dry_run, connection } = args;
+    let replies = connection.run(|client| async move {
+        // A whole tree is counted by its root.
+        let mut trees: Vec<String> = match path {
+            Some(path) => vec![path],
+            None => client.budgets().all().await?.into_iter().map(|budget| root(&budget.path)).collect(),
+        };
+        trees.dedup();
+        let mut replies = Vec::with_capacity(trees.len());
+        for tree in trees {
+            replies.push(client.budget(tree).reconcile(dry_run).await?);
+        }
+        Ok(replies)
+    })?;
+    if connection.json {
+        return replies.iter().try_for_each(output::json);
+    }
+    let drifts: Vec<_> = replies.iter().flat_map(|reply| &reply.drifts).collect();
+    let counted: u64 = replies.iter().map(|reply| reply.counted).sum();
+    let rows = drifts.iter().map(|drift| {
+        [
+            drift.path.clone(),
+            drift.window.clone(),
+            drift.period.to_string(),
+            shown(&drift.counted),
+            shown(&drift.ledger),
+        ]
+    });
+    if !drifts.is_empty() {
+        output::table(["path", "window", "period", "counted", "ledger"], rows)?;
+    }
+    let done = if dry_run { "found" } else { "corrected" };
+    output::line(format_args!("{counted} counted, {} differences {done}", drifts.len()))
+}
+
+fn root(path: &str) -> String {
+    path.split('/').next().unwrap_or(path).to_owned()
+}
