@@ -130,3 +130,22 @@ fn wait_until(condition: impl Fn() -> bool) {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn a_runaway_is_stopped_and_every_millionth_is_accounted_for() {
+    let temporary = tempdir().unwrap();
+    let process =
+        stint().args(["demo", "runaway", "--json"]).env("TMPDIR", temporary.path()).spawn().unwrap();
+    let report = process.wait_for_line(PATIENCE, |line| line.starts_with('{')).unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(process.wait(PATIENCE).unwrap(), 0, "{report}");
+    assert_eq!(report["ledger"], report["bill"]);
+    assert!(report["bill"]["times"].as_u64().unwrap() > 40, "{report}");
+    for (stop, limit) in report["stops"].as_array().unwrap().iter().zip([500_000, 800_000]) {
+        let used = stop["used"].as_u64().unwrap();
+        assert!(stop["limit"] == limit && used <= limit && limit - used < 12_000, "{report}");
+        assert_eq!(stop["billed"], used, "{report}");
+    }
+    assert!(report["killed_agent"].is_u64() && report["killed_server"].is_u64());
+    assert!(is_empty(&temporary), "data were left behind");
+}

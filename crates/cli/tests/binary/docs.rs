@@ -151,6 +151,11 @@ fn commands_of_the_command_lines_page_work() {
 }
 
 #[test]
+fn commands_of_the_budgets_page_work() {
+    check("docs/BUDGETS.md");
+}
+
+#[test]
 fn commands_of_the_workers_page_work() {
     check("docs/WORKERS.md");
 }

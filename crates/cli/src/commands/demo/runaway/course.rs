@@ -89,9 +89,7 @@ pub(super) async fn run() -> Result<Report> {
     let second = cast.until_stopped(LIMITS[1]).await?;
     eprintln!("stopped at {} of {}, with {} left", second.used, second.limit, second.left());
     let ledger = cast.ledger().await?;
-    let mut attempts = Vec::new();
     for id in &ids {
-        attempts.push(cast.client.execution(id).await?.attempts.len());
         cast.client.cancel(id, CancelRequest::default()).await?;
     }
     let bill = paid(cast.provider.costs());
@@ -101,7 +99,6 @@ pub(super) async fn run() -> Result<Report> {
         went_on_ms: went_on.as_millis() as u64,
         ledger,
         bill,
-        attempts,
         killed_agent,
         killed_server,
         elapsed_ms: began.elapsed().as_millis() as u64,

@@ -40,8 +40,6 @@ pub(super) struct Report {
     pub(super) ledger: BTreeMap<String, Paid>,
     #[serde(serialize_with = "summed")]
     pub(super) bill: BTreeMap<String, Paid>,
-    /// Of each agent's execution: a stop is none.
-    pub(super) attempts: Vec<usize>,
     pub(super) killed_agent: u32,
     pub(super) killed_server: u32,
     pub(super) elapsed_ms: u64,
