@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod check;
+mod forest;
 mod load;
 mod meter;
 mod rows;

@@ -13,11 +13,18 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::check::Ids;
+use super::forest::{DIMENSION, Forest, add_books, amount};
 use super::meter::{Latencies, Usage, Used, round};
 use super::target::Target;
 
 /// The handlers' kind.
 pub(super) const KIND: &str = "bench";
+
+/// What a task that spends holds.
+const HELD: u64 = 100;
+
+/// What it charges.
+const PRICE: u64 = 60;
 
 /// How much and how.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +41,8 @@ pub(super) struct Shape {
     pub(super) workers: usize,
     /// Handlers at the same time in each worker.
     pub(super) slots: usize,
+    /// Whether each task holds money and charges some of it.
+    pub(super) spends: bool,
     /// How long new tasks are submitted.
     pub(super) lasting: Duration,
 }
@@ -48,6 +57,7 @@ pub(super) struct Loaded {
     twice: u64,
     submit: Latencies,
     end_to_end: Latencies,
+    forest: Option<Forest>,
 }
 
 /// A task's input.
@@ -70,6 +80,7 @@ struct Board {
     steps: AtomicU64,
     twice: AtomicU64,
     end_to_end: Latencies,
+    forest: Option<Forest>,
 }
 
 /// Where a submitter waits for the tasks of its round.
@@ -88,6 +99,11 @@ struct RoundState {
 
 /// Runs the load, waits until all its tasks have run, and lets the workers report and end.
 pub(super) async fn run(target: &Target, shape: Shape) -> Result<Loaded> {
+    let client = target.client()?;
+    let forest = match shape.spends {
+        true => Some(Forest::plant(&client).await?),
+        false => None,
+    };
     let submitters = (shape.in_flight / shape.batch).max(1);
     let board = Arc::new(Board {
         rounds: (0..submitters).map(|_| Round::default()).collect(),
@@ -95,6 +111,7 @@ pub(super) async fn run(target: &Target, shape: Shape) -> Result<Loaded> {
         steps: AtomicU64::new(0),
         twice: AtomicU64::new(0),
         end_to_end: Latencies::new()?,
+        forest,
     });
     let (stop, _) = watch::channel(false);
     let mut workers = JoinSet::new();
@@ -110,7 +127,6 @@ pub(super) async fn run(target: &Target, shape: Shape) -> Result<Loaded> {
     let submit = Arc::new(Latencies::new()?);
     let usage = Usage::start(target.server_pid())?;
     let until = Instant::now() + shape.lasting;
-    let client = target.client()?;
     let mut loops = JoinSet::new();
     for submitter in 0..submitters {
         let (client, board, ids, submit) = (client.clone(), board.clone(), ids.clone(), submit.clone());
@@ -138,6 +154,7 @@ pub(super) async fn run(target: &Target, shape: Shape) -> Result<Loaded> {
         twice: board.twice.into_inner(),
         submit,
         end_to_end: board.end_to_end,
+        forest: board.forest,
     })
 }
 
@@ -156,6 +173,9 @@ impl Loaded {
             checks.insert("ok".to_owned(), is_ok.into());
             checks.insert("run_twice".to_owned(), self.twice.into());
             checks.insert("step_runs".to_owned(), self.steps.into());
+        }
+        if let Some(forest) = &self.forest {
+            add_books(&mut checks, forest.verify(client).await?);
         }
         let figures = json!({
             "in_flight": shape.in_flight,
@@ -203,6 +223,7 @@ fn worker(client: &Client, shape: Shape, board: &Arc<Board>) -> Result<Worker> {
                     };
                     ctx.step(&key, run).await?;
                 }
+                board.spend(&ctx, &input).await?;
                 board.ran(&input)
             }
         })
@@ -211,6 +232,13 @@ fn worker(client: &Client, shape: Shape, board: &Arc<Board>) -> Result<Worker> {
 }
 
 impl Board {
+    async fn spend(&self, ctx: &Context, input: &Input) -> Result<(), Failure> {
+        let Some(forest) = &self.forest else { return Ok(()) };
+        ctx.charge(amount(PRICE)).await?;
+        forest.note(input.s, PRICE);
+        Ok(())
+    }
+
     fn ran(&self, input: &Input) -> Result<(), Failure> {
         self.runs.fetch_add(1, Ordering::Relaxed);
         let Some(round) = self.rounds.get(input.s) else {
@@ -253,7 +281,11 @@ async fn keep_submitting(
             let bare = Input { s: submitter, n, i, p: String::new() };
             let bytes = serde_json::to_vec(&bare).map_or(0, |json| json.len());
             let p = "x".repeat(shape.input_bytes.saturating_sub(bytes));
-            Submission::new(KIND).input(&Input { p, ..bare })
+            let task = Submission::new(KIND).input(&Input { p, ..bare });
+            match &board.forest {
+                Some(forest) => task.budget(forest.leaf(submitter), |budget| budget.hold(DIMENSION, HELD)),
+                None => task,
+            }
         };
         if shape.batch == 1 {
             ids.add(&client.submit(task(0)).await?.id)?;

@@ -1,5 +1,6 @@
 //! The rows.
 
+mod charges;
 mod claims;
 mod crash;
 mod expiry;
@@ -99,5 +100,20 @@ pub(super) const ROWS: &[Row] = &[
         name: "expiry-storm",
         goal: "1,000 leases that expire at one moment are leased again within 1 s",
         run: |args| expiry::storm(args).boxed(),
+    },
+    Row {
+        name: "charges",
+        goal: "30,000 charges/s by path on three-level trees with two windows each (8 trees), in process, fsync, 256 in flight",
+        run: |args| charges::by_path(args).boxed(),
+    },
+    Row {
+        name: "lease-charges",
+        goal: "8,000 charges/s on 256 leases, the same trees, in process, fsync",
+        run: |args| charges::on_leases(args).boxed(),
+    },
+    Row {
+        name: "budget-tasks",
+        goal: "5,000 tasks/s, each with a hold and a charge on one of 8 trees, in process, fsync; 40 % of the raw store's rate",
+        run: |args| lifecycle::with_budgets(args).boxed(),
     },
 ];

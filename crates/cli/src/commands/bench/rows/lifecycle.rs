@@ -31,6 +31,11 @@ pub(super) async fn in_process_valkey(args: Args) -> Figures {
     Ok(figures)
 }
 
+pub(super) async fn with_budgets(args: Args) -> Figures {
+    let shape = Shape { spends: true, ..shape(&args, 256, 1, 0, 10) };
+    measure(&args, Target::recorded(&args, Backend::Embedded).await?, shape, Backend::Embedded).await
+}
+
 pub(super) async fn http_workers(args: Args) -> Figures {
     let shape = Shape { workers: 4, slots: 256, ..shape(&args, 1_600, 100, 0, 15) };
     let target = Target::server(&args, args.store).await?;
@@ -52,6 +57,7 @@ fn shape(args: &Args, in_flight: usize, batch: usize, steps: usize, seconds: u64
         steps,
         workers: 2,
         slots: in_flight,
+        spends: false,
         lasting: args.lasting(seconds),
     }
 }
