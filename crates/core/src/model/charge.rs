@@ -38,9 +38,6 @@ pub struct Charge {
     /// The model had no price: it is kept aside until it has.
     #[n(8)]
     pub unpriced: Option<bool>,
-    /// The execution's tags, for reports.
-    #[n(9)]
-    pub tags: Option<Vec<(String, String)>>,
 }
 
 /// What an entry of the ledger is.
@@ -145,9 +142,6 @@ pub struct Entry {
     /// The lease was over when it was recorded.
     #[n(14)]
     pub late: Option<bool>,
-    /// The execution's tags.
-    #[n(15)]
-    pub tags: Option<Vec<(String, String)>>,
 }
 
 impl Entry {
@@ -169,7 +163,6 @@ impl Entry {
             window: None,
             less: None,
             late: None,
-            tags: None,
         }
     }
 
@@ -238,7 +231,6 @@ impl Charge {
             attempt: None,
             kind: None,
             unpriced: None,
-            tags: None,
         }
     }
 

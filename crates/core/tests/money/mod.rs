@@ -58,7 +58,6 @@ fn charge() -> Charge {
         attempt: Some(2),
         kind: Some("agent".into()),
         unpriced: Some(true),
-        tags: Some(vec![("team".into(), "search".into())]),
     }
 }
 
@@ -147,7 +146,6 @@ fn entry() -> Entry {
         window: Some("day".into()),
         less: Some(usd(1)),
         late: Some(true),
-        tags: Some(vec![("team".into(), "search".into())]),
         ..Entry::new(AT, EntryKind::Charge, "acme/search", usd(4_200))
     }
 }

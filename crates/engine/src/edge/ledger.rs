@@ -5,8 +5,8 @@ use stint_core::model::{Entry, EntryKind};
 
 use super::budget::amounts;
 
-/// An entry.
-pub(crate) fn entry(seq: u64, entry: Entry) -> LedgerEntry {
+/// An entry, with the tags of its execution.
+pub(crate) fn entry(seq: u64, entry: Entry, tags: &[(String, String)]) -> LedgerEntry {
     LedgerEntry {
         seq,
         at: Instant::from_millis(entry.at),
@@ -24,7 +24,7 @@ pub(crate) fn entry(seq: u64, entry: Entry) -> LedgerEntry {
         window: entry.window,
         less: entry.less.as_ref().map(amounts),
         late: entry.late == Some(true),
-        tags: entry.tags.unwrap_or_default().into_iter().collect(),
+        tags: tags.iter().cloned().collect(),
     }
 }
 

@@ -1,7 +1,10 @@
 //! The ledger: read from the store, without holding up who spends.
 
+use std::collections::BTreeSet;
+
 use stint_api::{
-    Code, DEFAULT_NAMESPACE, LedgerReply, LedgerRequest, Problem, ReconcileReply, ReconcileRequest,
+    Code, DEFAULT_NAMESPACE, LedgerEntry, LedgerReply, LedgerRequest, Problem, ReconcileReply,
+    ReconcileRequest,
 };
 use stint_core::command::{CheckUses, Unverified, budget_home};
 use stint_core::model::{Entry, is_under, tree};
@@ -15,6 +18,7 @@ use crate::edge;
 use crate::edge::charge::drift;
 use crate::edge::page::{self, bad_cursor};
 use crate::edge::problem::{execution_id, problem};
+use crate::find::tags_of;
 use crate::scanner::reconciler::{self, ReconcileError};
 
 /// Entries of one read.
@@ -47,15 +51,16 @@ impl Engine {
         while let Some(rows) = self.0.next(&mut walk).await? {
             for (seq, entry) in rows {
                 if entries.len() == limit || looked_at == LOOKED_AT {
-                    return Ok(LedgerReply { entries, next_cursor: last.map(|seq: u64| seq.to_string()) });
+                    let next_cursor = last.map(|seq: u64| seq.to_string());
+                    return Ok(LedgerReply { entries: self.0.tagged(entries).await?, next_cursor });
                 }
                 (last, looked_at) = (Some(seq), looked_at + 1);
                 if wanted.wants(&entry) {
-                    entries.push(edge::ledger::entry(seq, entry));
+                    entries.push((seq, entry));
                 }
             }
         }
-        Ok(LedgerReply { entries, next_cursor: None })
+        Ok(LedgerReply { entries: self.0.tagged(entries).await?, next_cursor: None })
     }
 
     /// Counts a tree's ledger again and corrects what differs, or only says it.
@@ -125,6 +130,18 @@ impl Inner {
         };
         let range = store::Range { from: from.bytes, to: to.bytes, reverse: newest_first, limit: ROWS };
         Ok(Walk { partition: store::PartitionId(home.0), range, done: false })
+    }
+
+    /// Entries as the API shows them, with the tags of their executions, as far as those are kept.
+    async fn tagged(&self, entries: Vec<(u64, Entry)>) -> Result<Vec<LedgerEntry>, Problem> {
+        let ids: BTreeSet<_> = entries.iter().filter_map(|(_, entry)| entry.execution).collect();
+        let tags = tags_of(&self.node, &ids).await.map_err(problem)?;
+        let none = Vec::new();
+        let shown = entries.into_iter().map(|(seq, entry)| {
+            let tags = entry.execution.and_then(|id| tags.get(&id)).unwrap_or(&none);
+            edge::ledger::entry(seq, entry, tags)
+        });
+        Ok(shown.collect())
     }
 
     /// The next entries; none at the end.

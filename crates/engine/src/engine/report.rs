@@ -1,17 +1,18 @@
 //! Reports: what was spent, by what, and how long the rest lasts. Made from the ledger, entry by entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stint_api::{Amounts, Instant, ReportBy, ReportEvery, ReportReply, ReportRequest, ReportRow, RunsOut};
 use stint_api::{LIST_LIMIT, Problem};
 use stint_core::Millis;
 use stint_core::command::{BudgetView, Outcome, ShowBudget, budget_home};
 use stint_core::model::{Entry, EntryKind, WindowKind, is_under};
-use stint_core::{Command, model};
+use stint_core::{Command, ExecutionId, model};
 
 use super::Engine;
 use super::budgets::check_budget;
-use crate::edge::problem::unexpected;
+use crate::edge::problem::{problem, unexpected};
+use crate::find::tags_of;
 
 const HOUR_MS: Millis = 3_600_000;
 const DAY_MS: Millis = 24 * HOUR_MS;
@@ -43,7 +44,13 @@ impl Engine {
         let (mut total, mut last_hour, mut last_day) = (Sum::default(), Sum::default(), Sum::default());
         // The newest first: what is older than all that is asked for need not be read.
         let mut walk = self.0.walk(namespace, path, None, true).await?;
+        let mut tags: BTreeMap<ExecutionId, Vec<(String, String)>> = BTreeMap::new();
         'all: while let Some(entries) = self.0.next(&mut walk).await? {
+            if let ReportBy::Tag(_) = by {
+                let of = entries.iter().filter_map(|(_, entry)| entry.execution);
+                let unknown: BTreeSet<ExecutionId> = of.filter(|id| !tags.contains_key(id)).collect();
+                tags.extend(tags_of(&self.0.node, &unknown).await.map_err(problem)?);
+            }
             for (_, entry) in entries {
                 if entry.at < since.min(now - DAY_MS) {
                     break 'all;
@@ -53,7 +60,7 @@ impl Engine {
                 }
                 if entry.at >= since && entry.at < until {
                     let at = request.every.map(|every| begin(every, entry.at));
-                    rows.entry((at, key(&by, &entry))).or_default().add(&entry);
+                    rows.entry((at, key(&by, &entry, &tags))).or_default().add(&entry);
                     total.add(&entry);
                 }
                 if entry.at > now - HOUR_MS {
@@ -118,14 +125,16 @@ fn begin(every: ReportEvery, at: Millis) -> Millis {
     at - at.rem_euclid(length)
 }
 
-fn key(by: &ReportBy, entry: &Entry) -> String {
+/// Under what an entry is summed. Tags are those that its execution was submitted with; once that is trimmed, none.
+fn key(by: &ReportBy, entry: &Entry, tags: &BTreeMap<ExecutionId, Vec<(String, String)>>) -> String {
     match by {
         ReportBy::Path => entry.path.clone(),
         ReportBy::Kind => entry.execution_kind.clone().unwrap_or_default(),
         ReportBy::Execution => entry.execution.map(|id| id.to_string()).unwrap_or_default(),
         ReportBy::Model => entry.model.clone().unwrap_or_default(),
         ReportBy::Tag(key) => {
-            let found = entry.tags.iter().flatten().find(|(name, _)| name == key);
+            let tags = entry.execution.and_then(|id| tags.get(&id));
+            let found = tags.into_iter().flatten().find(|(name, _)| name == key);
             found.map(|(_, value)| value.clone()).unwrap_or_default()
         }
     }

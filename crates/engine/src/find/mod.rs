@@ -30,6 +30,7 @@ use stint_core::find::{Filter, Summary};
 pub(crate) use count::count;
 pub(crate) use cursor::Cursor;
 use cursor::{Part, START};
+pub(crate) use read::tags_of;
 
 use crate::{CallError, Node};
 

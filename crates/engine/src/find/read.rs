@@ -1,6 +1,6 @@
 //! Reading what a list shows: from the store by range and by key, and from projections by id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -24,6 +24,16 @@ pub(super) async fn range(
     tokio::task::yield_now().await;
     let page = node.shared().store.range(store::PartitionId(partition.0), range).await;
     page.map_err(|error| CallError::Store(error.to_string()))
+}
+
+/// Tags of executions, as far as their submissions are kept.
+pub(crate) async fn tags_of(
+    node: &Node,
+    ids: &BTreeSet<ExecutionId>,
+) -> Result<BTreeMap<ExecutionId, Vec<(String, String)>>, CallError> {
+    let keys = ids.iter().map(|id| (id.partition(), key::spec(*id))).collect();
+    let values = get(node, keys).await?;
+    ids.iter().zip(values).map(|(id, value)| Ok((*id, tags(value)?))).collect()
 }
 
 /// Puts their tags into summaries.

@@ -4,8 +4,8 @@ use stint_api::{
     Amounts, Answer, BatchRequest, BatchResult, Budget, BudgetChargeRequest, BudgetSettings, BudgetState,
     BudgetUse, ChargeReply, ChargeRequest, Code, ExchangeCharge, ExchangeHold, ExchangeReply, ExchangeResult,
     ExecutionState, ExtendRequest, HoldRequest, Lease, LeaseHoldRequest, LedgerKind, LedgerRequest, Outcome,
-    PricesRequest, Problem, RaiseRequest, ReconcileRequest, RefundRequest, SettleRequest, StopAction,
-    SubmitRequest, SuspendedRequest, TopUpRequest, Usage,
+    PricesRequest, Problem, RaiseRequest, ReconcileRequest, RefundRequest, ReportBy, ReportRequest,
+    SettleRequest, StopAction, SubmitRequest, SuspendedRequest, TopUpRequest, Usage,
 };
 
 use crate::bed::{Bed, Worker, claim, pass, work};
@@ -78,7 +78,8 @@ async fn what_is_held_is_spent_and_the_rest_is_free_again() {
     let bed = Bed::new().await;
     bed.budget_of("acme", 100).await;
     bed.budget_of("acme/search", 50).await;
-    let id = bed.submit(spending("acme/search", 30)).await.id;
+    let tags = [("team".to_owned(), "a".to_owned())].into();
+    let id = bed.submit(SubmitRequest { tags, ..spending("acme/search", 30) }).await.id;
     let lease = bed.funded().await;
     assert_eq!((bed.stands("acme").await, bed.stands("acme/search").await), ((0, 30), (0, 30)));
     let charged = bed.charge(&lease.lease, "c1", 12).await.unwrap();
@@ -97,6 +98,11 @@ async fn what_is_held_is_spent_and_the_rest_is_free_again() {
         (LedgerKind::Charge, "acme/search", Some("c1"))
     );
     assert_eq!((entry.execution.as_ref(), entry.attempt, &entry.amounts), (Some(&id), Some(1), &usd(12)));
+    assert_eq!(entry.tags.get("team").map(String::as_str), Some("a"));
+    let by = Some(ReportBy::Tag("team".to_owned()));
+    let report =
+        bed.engine.report("default", "acme", ReportRequest { by, ..Default::default() }).await.unwrap();
+    assert_eq!((report.rows[0].key.as_str(), &report.rows[0].amounts), ("a", &usd(12)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -179,7 +179,6 @@ impl Booking<'_> {
             model: charge.model.clone(),
             prices: charge.prices,
             late: late.then_some(true),
-            tags: charge.tags.clone(),
             ..Entry::new(now, kind, path, charge.amounts.clone())
         };
         booked.seq = book::append(context, namespace, &entry);
