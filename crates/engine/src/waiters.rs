@@ -28,18 +28,19 @@ pub(crate) struct Taken {
 /// Where a session's stops collect until an exchange takes them.
 #[derive(Default, Debug)]
 pub(crate) struct Mail {
-    taken: Mutex<Vec<Taken>>,
+    taken: Mutex<Vec<(LeaseRef, Taken)>>,
     pub(crate) arrived: Notify,
 }
 
 impl Mail {
-    /// Everything that arrived since the last call.
-    pub(crate) fn take(&self) -> Vec<Taken> {
+    /// Everything that arrived since the last call, with the lease that was held then: parked work goes on as the same
+    /// attempt under another.
+    pub(crate) fn take(&self) -> Vec<(LeaseRef, Taken)> {
         std::mem::take(&mut lock(&self.taken))
     }
 
-    fn put(&self, taken: Taken) {
-        lock(&self.taken).push(taken);
+    fn put(&self, lease: LeaseRef, taken: Taken) {
+        lock(&self.taken).push((lease, taken));
         self.arrived.notify_one();
     }
 }
@@ -168,8 +169,10 @@ impl Waiters {
             return;
         }
         let missed = shard.unheard.iter_mut().find_map(|unheard| unheard.remove(&lease.execution));
-        if let Some(taken) = missed.filter(|taken| attempt == taken.attempt) {
-            mail.put(taken);
+        // A park came before this lease: its execution goes on as the same attempt.
+        let is_of_this = |taken: &Taken| attempt == taken.attempt && taken.kind != EventKind::Suspended;
+        if let Some(taken) = missed.filter(is_of_this) {
+            mail.put(lease, taken);
         }
         shard.holders.insert(lease.execution, Holder { lease, attempt, mail: mail.clone() });
     }
@@ -191,7 +194,7 @@ impl Shard {
     fn take_lease(&mut self, taken: Taken) {
         match self.holders.get(&taken.execution) {
             Some(holder) if holder.attempt == taken.attempt => {
-                holder.mail.put(taken);
+                holder.mail.put(holder.lease, taken);
             }
             _ => {
                 let [late, early] = &mut self.unheard;
@@ -327,11 +330,26 @@ mod tests {
         waiters.publish(PartitionId(1), &[event(early, EventKind::CancelRequested, 1)]);
         waiters.publish(PartitionId(1), &[event(late, EventKind::Crashed, 2)]);
         waiters.hold(lease(late), 2, &mail);
-        let kinds: Vec<_> = mail.take().into_iter().map(|taken| (taken.execution, taken.kind)).collect();
+        let kinds: Vec<_> =
+            mail.take().into_iter().map(|(lease, taken)| (lease.execution, taken.kind)).collect();
         assert_eq!(kinds, [(early, EventKind::CancelRequested), (late, EventKind::Crashed)]);
         waiters.let_go(lease(early));
         waiters.publish(PartitionId(1), &[event(early, EventKind::Revoked, 1)]);
         assert!(mail.take().is_empty());
+    }
+
+    #[test]
+    fn parked_work_that_goes_on_is_not_taken_away_by_its_own_park() {
+        let waiters = Waiters::new();
+        let id = ExecutionId::fresh(0, PartitionId(1), 1);
+        let mail = Arc::new(Mail::default());
+        // Nobody held it any more when it was parked; now it runs on, as the same attempt.
+        waiters.publish(PartitionId(1), &[event(id, EventKind::Suspended, 1)]);
+        waiters.hold(lease(id), 1, &mail);
+        assert!(mail.take().is_empty());
+        // Parked under this lease, it says which one that was.
+        waiters.publish(PartitionId(1), &[event(id, EventKind::Suspended, 1)]);
+        assert_eq!(mail.take().iter().map(|(held, _)| *held).collect::<Vec<_>>(), [lease(id)]);
     }
 
     #[test]

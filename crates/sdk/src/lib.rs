@@ -66,6 +66,7 @@
 //! # Examples
 //!
 //! In `examples/`, each run by a test: `hello_worker`, `paid_steps` (a call that is paid once, in spite of a crash),
+//! `budgeted_agent` (parked when the money is gone),
 //! `embedded`, `file_batch` (many files, with progress), `cancellation` (with its grace period), `virtual_clock` (tests
 //! of what takes days). `docs/WORKERS.md` tells all of it in order.
 //!

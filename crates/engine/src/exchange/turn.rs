@@ -329,9 +329,11 @@ impl Turn<'_> {
     /// Stops that have arrived. How long a worker has to follow one is asked when it is told.
     async fn stops(&self) -> Vec<ExchangeStop> {
         let (mut stops, mut asks) = (Vec::new(), Vec::new());
-        for taken in self.live.mail.take() {
+        for (lease, taken) in self.live.mail.take() {
             let mut talk = self.live.talk();
-            let Some(lease) = talk.session.lease_of(taken.execution) else { continue };
+            if talk.session.lease_of(taken.execution) != Some(lease) {
+                continue;
+            }
             if matches!(taken.kind, EventKind::CancelRequested | EventKind::StopRequested) {
                 asks.push(Ask::heartbeat(lease));
                 continue;
