@@ -16,9 +16,6 @@ use crate::partition::Partition;
 /// Attempts kept of one execution, the latest: it may be revoked and replayed without end.
 const ATTEMPTS_MAX: u32 = 1_000;
 
-/// Earlier leases of one execution that late charges find, the latest.
-pub(super) const EPOCHS_MAX: u32 = 1_000;
-
 /// How an attempt ended, and why.
 pub(super) struct Ended {
     pub(super) outcome: AttemptOutcome,
@@ -151,11 +148,6 @@ pub(super) fn close_attempt(
 pub(super) fn oldest_attempt(execution: &Execution) -> u32 {
     // The last attempt stands in the execution's own record, so that one before the last may be that far back.
     execution.attempt.saturating_sub(ATTEMPTS_MAX).max(1)
-}
-
-/// The oldest lease of which there may be a record.
-pub(super) fn oldest_epoch(execution: &Execution) -> u32 {
-    execution.epoch.saturating_sub(EPOCHS_MAX).max(1)
 }
 
 /// After a failed attempt: another one at once, later, or none.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::context::Context;
-use super::deliver::send;
+use super::outbox::send;
 use super::{Outcome, Refusal};
 use crate::Millis;
 use crate::event::EventKind;

@@ -15,6 +15,7 @@ mod heartbeat;
 mod lane;
 mod log;
 mod namespace;
+mod outbox;
 mod peek;
 mod permit;
 mod prices;

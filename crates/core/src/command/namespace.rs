@@ -1,7 +1,7 @@
 //! A namespace's settings: changed at their home, copied to every partition by messages.
 
 use super::context::Context;
-use super::deliver::send;
+use super::outbox::send;
 use super::{Outcome, Refusal};
 use crate::Millis;
 use crate::event::EventKind;

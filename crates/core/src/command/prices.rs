@@ -1,7 +1,7 @@
 //! The price table of a namespace: changed at its home, copied to every partition by messages.
 
 use super::context::Context;
-use super::deliver::send;
+use super::outbox::send;
 use super::{Outcome, Refusal};
 use crate::event::EventKind;
 use crate::ids::PartitionId;

@@ -1,7 +1,8 @@
 //! Trimming: what has ended and outlived its retention goes, with all that hangs on it.
 
 use super::context::Context;
-use super::ending::{oldest_attempt, oldest_epoch};
+use super::ending::oldest_attempt;
+use super::permit::oldest_epoch;
 use super::{Outcome, Refusal};
 use crate::Millis;
 use crate::event::EventKind;

@@ -248,12 +248,9 @@ impl Charge {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
 #[cbor(map)]
 pub struct TreeRecord {
-    /// Entries so far, those that were rolled up included.
+    /// Entries so far.
     #[n(0)]
     pub seq: u64,
-    /// Entries up to here are rolled up.
-    #[n(1)]
-    pub rolled_up: Option<u64>,
 }
 
 /// A charge under a lease, as the execution's partition remembers it.

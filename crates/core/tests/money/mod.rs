@@ -205,7 +205,7 @@ pub fn samples() -> Vec<(String, Vec<u8>)> {
         ("hold", Record::Hold(Box::new(hold())).encode()),
         ("waiter", Record::Waiter(Box::new(ask())).encode()),
         ("estimate", Record::Estimate(Box::new(estimate)).encode()),
-        ("tree", Record::Tree(TreeRecord { seq: 41, rolled_up: Some(7) }).encode()),
+        ("tree", Record::Tree(TreeRecord { seq: 41 }).encode()),
         ("prices", Record::Prices(Box::new(table.clone())).encode()),
         ("entry", entry().encode()),
         (

@@ -24,18 +24,25 @@ pub use suspend::Suspend;
 pub(super) use suspend::stopped;
 
 use super::context::Context;
-use super::deliver;
-use super::ending::EPOCHS_MAX;
+use super::outbox;
 use super::{Refusal, budget};
 use crate::ids::{LeaseRef, PartitionId};
 use crate::key;
 use crate::model::{EpochRecord, Execution, Message, PermitKey, PermitState, Spending};
 
+/// Earlier leases of one execution that late charges find, the latest.
+const EPOCHS_MAX: u32 = 1_000;
+
+/// The oldest lease of which there may be a record.
+pub(super) fn oldest_epoch(execution: &Execution) -> u32 {
+    execution.epoch.saturating_sub(EPOCHS_MAX).max(1)
+}
+
 /// Tells a partition something: by a message, or at once if it is this one.
 pub(super) fn tell(context: &mut Context<'_>, to: PartitionId, message: Message) {
     if to != context.partition.id() {
         let id = context.fresh();
-        deliver::send(context, to, message, id);
+        outbox::send(context, to, message, id);
         return;
     }
     // Nothing of this needs a cold record that is not at hand; a charge, which may, is not told to oneself but booked.
