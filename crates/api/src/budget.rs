@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::amounts::{check_amount, check_dimension};
 use crate::object::{objects_only, unique_keys};
 use crate::{
-    Amounts, BUDGET_WINDOWS, Code, DIMENSIONS, Instant, Problem, ROLLING_MS_MAX, ROLLING_MS_MIN, SOFT_LIMITS,
-    SoftLimit, check,
+    Amounts, BUDGET_WINDOWS, Code, DIMENSIONS, Instant, NAME_CHARS, Problem, ROLLING_MS_MAX, ROLLING_MS_MIN,
+    SOFT_LIMITS, SoftLimit, check,
 };
 
 /// `PUT budgets/{path}`: makes a budget, or replaces what it is set to. What it has used stays.
@@ -299,7 +299,8 @@ impl WindowSettings {
             if !is_calendar {
                 return Err(Problem::invalid("tz", "only a day, week or month has a time zone"));
             }
-            check::name("tz", zone)?;
+            // Not a name: there are zones such as `Etc/GMT+5`. Whether this is one, core knows.
+            check::text("tz", zone, NAME_CHARS)?;
         }
         check::count("limits", self.limits.len(), DIMENSIONS)?;
         for (dimension, limit) in &self.limits {

@@ -329,7 +329,7 @@ fn budgets() {
         r#"
         {"windows":[{"name":"all","kind":"total","limits":{"usd_micros":{"hard":500000,"soft":["80%",400000]}}}]}
         {"windows":[{"name":"all","kind":"total","limits":{"calls":{"soft":[7]}}}],"on_hard":"block","shadow":true}
-        {"windows":[{"name":"r","kind":"rolling","every_ms":60000,"limits":{}},{"name":"d","kind":"day","tz":"Europe/Berlin","limits":{"calls":{"hard":0}}}],"default_hold":{"calls":1},"overshoot":{},"in_doubt_ms":0,"stop_grace_ms":0,"carry_over":false}
+        {"windows":[{"name":"r","kind":"rolling","every_ms":60000,"limits":{}},{"name":"d","kind":"day","tz":"Etc/GMT+5","limits":{"calls":{"hard":0}}}],"default_hold":{"calls":1},"overshoot":{},"in_doubt_ms":0,"stop_grace_ms":0,"carry_over":false}
         "#,
     );
 }

@@ -52,6 +52,10 @@ invariants! {
     WithinBudget,
     /// The ledger, the counters and the provider's bill say the same; every charge counts once.
     Books,
+    /// A budget is breached for as long as it has used more than its limit, and nothing new is held meanwhile.
+    Latched,
+    /// Work is taken to have its money only by the answer to its present ask: the hold of that very ask stands.
+    Funded,
     /// At rest nothing is held and nobody waits for money.
     NothingHeld,
     /// Everything comes to an end once faults stop.

@@ -26,6 +26,9 @@ pub(crate) struct Job {
     /// What each attempt spends in all, and holds at its start; 0 names no budget.
     #[serde(default)]
     pub(crate) cost: u64,
+    /// Whether it holds next to nothing, and spends all the same.
+    #[serde(default)]
+    pub(crate) is_careless: bool,
 }
 
 /// What becomes of an attempt.
@@ -67,6 +70,7 @@ impl Job {
             max_crashes: if dice.chance(800) { 5 } else { dice.below(2) as u32 },
             // Not drawn: what was drawn before means the same as ever.
             cost: if number.is_multiple_of(3) { number * 7_919 % 60 + 4 } else { 0 },
+            is_careless: number % 12 == 9,
         }
     }
 

@@ -75,6 +75,10 @@ plants! {
     DoubleCharge "double-charge" [Books];
     /// The store forgets what budgets have used.
     ForgetSpend "forget-spend" [WithinBudget, Books];
+    /// The store forgets that a budget is breached.
+    ClearLatch "clear-latch" [Latched];
+    /// The store takes the answer to an earlier ask for the answer to the present one.
+    StaleAnswer "stale-answer" [Funded];
     /// One partition's commits are never answered.
     Stall "stall" [Ends];
     /// A node commits although nothing happens.

@@ -218,6 +218,8 @@ fn reconcile(args: Reconcile) -> Result<()> {
             Some(path) => vec![path],
             None => client.budgets().all().await?.into_iter().map(|budget| root(&budget.path)).collect(),
         };
+        // Not in order: `a-x` stands between `a` and `a/x`.
+        trees.sort_unstable();
         trees.dedup();
         let mut replies = Vec::with_capacity(trees.len());
         for tree in trees {

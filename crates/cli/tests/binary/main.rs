@@ -9,6 +9,7 @@ mod docs;
 mod everyday;
 mod runs;
 mod serve;
+mod spending;
 mod store;
 mod submit;
 mod work;

@@ -21,14 +21,28 @@ pub(super) struct Money {
     bill: BTreeMap<String, u64>,
     /// Charges that Stint has acknowledged.
     heard: BTreeSet<String>,
+    /// What budgets had used and held when their limit was lowered below it, by path: until it falls it may not grow.
+    lowered: BTreeMap<String, u64>,
 }
 
 /// A budget as the store has it.
-struct Standing {
-    path: String,
+pub(super) struct Standing {
+    pub(super) path: String,
     budget: Budget,
-    used: u64,
-    held: u64,
+    pub(super) used: u64,
+    pub(super) held: u64,
+    /// Whether it is known to be breached.
+    pub(super) breached: bool,
+}
+
+impl Standing {
+    pub(super) fn limit(&self) -> Option<u64> {
+        self.budget.windows.iter().filter_map(|window| window.limits.get(USD)?.hard).min()
+    }
+
+    fn overshoot(&self) -> u64 {
+        self.budget.overshoot.as_ref().map_or(0, |amounts| amounts.get(USD))
+    }
 }
 
 impl Checker {
@@ -42,24 +56,36 @@ impl Checker {
         self.money.heard.insert(id.to_owned());
     }
 
-    /// After a commit: no budget has used and holds more than its limit, but for what was charged too late to be held. Where
-    /// writes are lost, attempts that nobody knew of get their holds back above the limit.
+    /// After a commit: no budget has used and holds more than its limit, but for what was charged too late to be held, and
+    /// what it had when its limit was lowered. Where writes are lost, attempts that nobody knew of get their holds back
+    /// above the limit.
     pub(super) fn budgets_hold(&mut self, before: &Dump, dump: &Dump) {
         if self.rollbacks || !money_changed(before, dump) {
             return;
         }
         let mut broken = Vec::new();
         for at in standings(dump) {
-            let limits = at.budget.windows.iter().filter_map(|w| w.limits.get(USD)?.hard);
-            let Some(limit) = limits.min() else { continue };
+            let Some(limit) = at.limit() else { continue };
             let late = entries(dump, &at.path).into_iter().filter(|entry| entry.late == Some(true));
             let late: u64 = late.filter(|e| is_under(&e.path, &at.path)).map(|e| e.amounts.get(USD)).sum();
-            if at.used + at.held > limit + late {
-                broken.push(format!(
-                    "budget {}: {} used and {} held of {limit}, {late} of it charged late",
-                    at.path, at.used, at.held
-                ));
+            let has = (at.used + at.held).saturating_sub(late);
+            if has <= limit + at.overshoot() {
+                self.money.lowered.remove(&at.path);
+                continue;
             }
+            let was_lowered = || {
+                let mut of_before = standings(before).into_iter().filter(|was| was.path == at.path);
+                of_before.any(|was| was.limit() > Some(limit) && was.used + was.held >= at.used + at.held)
+            };
+            let allowed = self.money.lowered.get(&at.path).copied().or_else(|| was_lowered().then_some(has));
+            if allowed.is_some_and(|allowed| has <= allowed) {
+                self.money.lowered.insert(at.path, has);
+                continue;
+            }
+            broken.push(format!(
+                "budget {}: {} used and {} held of {limit}, {late} of it charged late",
+                at.path, at.used, at.held
+            ));
         }
         for what in broken {
             self.found(Invariant::WithinBudget, what);
@@ -95,7 +121,9 @@ impl Checker {
             }
         }
         // What was lost with the writes of the execution's own partition is lost.
-        let lost = self.money.heard.iter().filter(|id| !booked.contains(&("acme".to_owned(), (*id).clone())));
+        let is_booked =
+            |id: &str| ["acme", "loose"].iter().any(|at| booked.contains(&((*at).to_owned(), id.to_owned())));
+        let lost = self.money.heard.iter().filter(|id| !is_booked(id));
         let lost: Vec<String> =
             lost.filter(|_| !self.rollbacks).map(|id| format!("{id} was heard and is not booked")).collect();
         for what in wrong.into_iter().chain(lost) {
@@ -107,7 +135,7 @@ impl Checker {
     }
 }
 
-fn money_changed(before: &Dump, after: &Dump) -> bool {
+pub(super) fn money_changed(before: &Dump, after: &Dump) -> bool {
     let of = |dump: &Dump, kind: u8| -> Vec<(Bytes, Bytes)> {
         let from = Bytes::copy_from_slice(&[kind]);
         let to = Bytes::copy_from_slice(&[kind + 1]);
@@ -116,7 +144,7 @@ fn money_changed(before: &Dump, after: &Dump) -> bool {
     [b'c', b'd', b'k'].into_iter().any(|kind| of(before, kind) != of(after, kind))
 }
 
-fn standings(dump: &Dump) -> Vec<Standing> {
+pub(super) fn standings(dump: &Dump) -> Vec<Standing> {
     let record = |key: &Bytes, value: &Bytes| Record::decode(key, value).ok();
     let holds: Vec<Hold> = dump
         .live
@@ -148,6 +176,7 @@ fn standings(dump: &Dump) -> Vec<Standing> {
             budget: *budget,
             used: counters.as_ref().map_or(0, used),
             held,
+            breached: counters.is_some_and(|counters| counters.breached == Some(true)),
         })
     };
     budgets.filter_map(standing).collect()

@@ -82,6 +82,7 @@ impl Checker {
             self.follow(partition, id, &before, &dump);
         }
         self.budgets_hold(&before, &dump);
+        self.breaches_latch(&before, &dump);
     }
 
     /// Takes a partition as it now is, after commits were lost: what they touched is tainted.
@@ -143,6 +144,9 @@ impl Checker {
             seen.history = history.to_vec();
         }
         self.compare(id, &mut seen, &execution, is_open);
+        if is_open {
+            self.is_funded(&execution);
+        }
         if let Some(watched) = self.partitions.get_mut(usize::from(partition.0)) {
             watched.executions.insert(id, seen);
         }

@@ -1,5 +1,6 @@
 //! What is replaced: the store's edge, and the wire between clients, workers and nodes.
 
+mod bend;
 mod faults;
 mod gate;
 mod peers;

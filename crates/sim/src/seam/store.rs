@@ -15,6 +15,7 @@ use stint_store::{
     Table, Values, Write,
 };
 
+use super::bend;
 use crate::invariant::Invariant;
 use crate::node::{Life, level};
 use crate::plant::Plant;
@@ -173,7 +174,7 @@ impl SeamStore {
                         .writes
                         .iter()
                         .filter(|write| !self.drops(plant, partition, write))
-                        .cloned()
+                        .map(|write| bend::bent(plant, write))
                         .collect(),
                     ..Batch::clone(&batch)
                 });

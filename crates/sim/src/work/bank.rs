@@ -11,8 +11,12 @@ use super::client_of;
 use crate::dice::Dice;
 use crate::world::World;
 
-/// Budgets by path, each with its first limit. The second is a level below the first, the third another tree.
-pub(crate) const BUDGETS: [(&str, u64); 3] = [("acme", 400), ("acme/a", 250), ("team", 300)];
+/// Budgets by path, each with its first limit. The second is a level below the first, the others other trees; what names the
+/// last spends more than it holds.
+pub(crate) const BUDGETS: [(&str, u64); 4] = [("acme", 400), ("acme/a", 250), ("team", 300), ("loose", 60)];
+
+/// By how much `loose` may be exceeded: every slot of every worker spends one attempt's cost before it can be stopped.
+const OVERSHOOT: u64 = 4 * 8 * 64;
 
 /// More than all jobs can cost.
 const ENOUGH: u64 = 1_000_000_000;
@@ -22,7 +26,7 @@ pub(crate) async fn run(world: Arc<World>) {
     let dice = Dice::new(world.plan.seed, "bank");
     let mut limits: BTreeMap<&str, u64> = BUDGETS.into();
     for (path, limit) in BUDGETS {
-        while client.budget(path).set(settings(limit)).await.is_err() {
+        while client.budget(path).set(settings(path, limit)).await.is_err() {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
@@ -37,7 +41,7 @@ pub(crate) async fn run(world: Arc<World>) {
             while client.budget(*path).raise("all", Amounts::of([("usd", *limit)])).await.is_err() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 // It may have been lost with the store's last writes; one that is there is only raised by this.
-                let _again_if_not = client.budget(*path).set(settings(*limit)).await;
+                let _again_if_not = client.budget(*path).set(settings(path, *limit)).await;
             }
         }
         if calm {
@@ -47,9 +51,15 @@ pub(crate) async fn run(world: Arc<World>) {
     }
 }
 
-fn settings(limit: u64) -> BudgetSettings {
+fn settings(path: &str, limit: u64) -> BudgetSettings {
+    let overshoot = (path == "loose").then(|| Amounts::of([("usd", OVERSHOOT)]));
     let limit = BudgetLimit { hard: Some(limit), soft: Vec::new() };
     let (name, limits) = ("all".to_owned(), BTreeMap::from([("usd".to_owned(), limit)]));
     let window = WindowSettings { name, kind: WindowKind::Total, every_ms: None, tz: None, limits };
-    BudgetSettings { windows: vec![window], in_doubt_ms: Some(20_000), ..BudgetSettings::default() }
+    BudgetSettings {
+        windows: vec![window],
+        overshoot,
+        in_doubt_ms: Some(20_000),
+        ..BudgetSettings::default()
+    }
 }

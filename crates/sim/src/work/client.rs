@@ -102,7 +102,9 @@ impl Script {
         if dice.chance(50) {
             submission = submission.retention(Duration::from_millis(dice.between(1_000, 60_000)));
         }
-        if job.cost > 0 {
+        if job.is_careless {
+            submission = submission.budget("loose", |budget| budget.hold("usd", 1));
+        } else if job.cost > 0 {
             let path = if job.job.is_multiple_of(2) { "acme/a" } else { "acme" };
             submission = submission.budget(path, |budget| budget.hold("usd", job.cost));
             if job.job.is_multiple_of(5) {
