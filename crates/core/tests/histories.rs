@@ -80,6 +80,9 @@ enum Op {
         age_step: i64,
         max_length: Option<u64>,
     },
+    Namespace {
+        retention: Option<i64>,
+    },
     Pass {
         ms: i64,
     },
@@ -136,6 +139,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => lease.prop_map(|id| Op::Replay { id }),
         1 => (0..2u8, mode, 1..4u32, prop_oneof![Just(600_000i64), 0..50i64], proptest::option::weighted(0.2, 1..6u64))
             .prop_map(|(lane, mode, weight, age_step, max_length)| Op::Lane { lane, mode, weight, age_step, max_length }),
+        1 => proptest::option::of(1_000..9_000i64).prop_map(|retention| Op::Namespace { retention }),
         4 => ms.clone().prop_map(|ms| Op::Pass { ms }),
         1 => ms.prop_map(|ms| Op::Outage { ms }),
     ]
@@ -166,12 +170,23 @@ struct Pair {
     steps: BTreeMap<(ExecutionId, u8), u8>,
     /// Lines whose taking was acknowledged.
     lines: BTreeMap<ExecutionId, u32>,
+    /// How long the namespace says that what ended is kept, and what held when each execution was submitted.
+    retention: Option<Millis>,
+    retentions: BTreeMap<ExecutionId, Option<Millis>>,
 }
 
 impl Pair {
     fn new() -> Self {
-        let (ids, leases, steps, lines) = (vec![], vec![], BTreeMap::new(), BTreeMap::new());
-        Self { bed: Bed::new(), model: Model::default(), ids, leases, steps, lines }
+        Self {
+            bed: Bed::new(),
+            model: Model::default(),
+            ids: vec![],
+            leases: vec![],
+            steps: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            retention: None,
+            retentions: BTreeMap::new(),
+        }
     }
 
     fn id(&self, n: usize) -> Option<ExecutionId> {
@@ -199,7 +214,10 @@ impl Pair {
         match policy {
             1 => s.policy.queue_ttl_ms = Some(3_000),
             2 => (s.policy.attempt_timeout_ms, s.policy.deadline_ms) = (Some(10_000), Some(50_000)),
-            3 => (s.policy.lease_ttl_ms, s.policy.retry.backoff.delay_ms) = (1_000, 0),
+            3 => {
+                (s.policy.lease_ttl_ms, s.policy.retry.backoff.delay_ms) = (1_000, 0);
+                s.policy.retention_ms = Some(500);
+            }
             _ => {}
         }
         s
@@ -219,7 +237,10 @@ impl Pair {
                 }
                 let core = named(core);
                 assert_eq!(core.as_ref().map(|s| s.state), self.model.submit(&s, now).as_ref().copied());
-                self.ids.extend(core.ok().map(|submitted| submitted.id));
+                if let Ok(submitted) = core {
+                    self.ids.push(submitted.id);
+                    self.retentions.insert(submitted.id, s.policy.retention_ms.or(self.retention));
+                }
             }
             Op::Claim { max, lanes, kind, gpu } => {
                 let mut claim = None;
@@ -292,6 +313,10 @@ impl Pair {
                 let settings = self.bed.partition.lane("default", lane_name(*lane)).clone();
                 self.model.lanes.insert(lane_name(*lane).to_owned(), settings);
             }
+            Op::Namespace { retention } => {
+                self.bed.run(set_namespace(*retention)).unwrap();
+                self.retention = *retention;
+            }
             Op::Pass { ms } => self.pass(*ms),
             Op::Outage { ms } => {
                 self.bed.now += ms;
@@ -345,6 +370,10 @@ impl Pair {
             let counts = (e.attempt, e.failures, e.crashes, e.epoch, e.paused, e.order);
             let expected = (task.attempt, task.failures, task.crashes, task.epoch, task.paused, task.order);
             assert_eq!(counts, expected, "{:?}", task.state);
+            assert_eq!(
+                e.policy.retention_ms, self.retentions[&task.id],
+                "as it was submitted, or its namespace"
+            );
             let valid = self.leases.iter().filter(|l| l.execution == task.id && e.leased_as(l).is_some());
             assert_eq!(valid.count(), usize::from(task.state == State::Running), "one lease, one owner");
             let logged = e.log.as_deref().map_or(0, |log| log.lines);
@@ -392,6 +421,11 @@ impl Pair {
 
 fn some_lines(count: u8) -> Vec<String> {
     (0..count).map(|line| format!("line {line}")).collect()
+}
+
+fn set_namespace(retention_ms: Option<Millis>) -> Command {
+    let change = NamespaceChange::Settings { retention_ms };
+    Command::SetNamespace(SetNamespace { namespace: "default".into(), change })
 }
 
 fn lane_name(lane: u8) -> &'static str {
@@ -451,6 +485,7 @@ fn command(pair: &mut Pair, op: &Op) -> Option<Command> {
             let (lane, change) = (lane_name(*lane).to_owned(), LaneChange::Mode(*mode));
             Command::SetLane(SetLane { namespace, lane, change, id: 5 })
         }
+        Op::Namespace { retention } => set_namespace(*retention),
         Op::Pass { .. } | Op::Outage { .. } => {
             let next = pair.bed.partition.next_due()?;
             pair.bed.now = pair.bed.now.max(next);
