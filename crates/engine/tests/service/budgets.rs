@@ -10,22 +10,22 @@ use stint_api::{
 
 use crate::bed::{Bed, Worker, claim, pass, work};
 
-fn usd(amount: u64) -> Amounts {
+pub(crate) fn usd(amount: u64) -> Amounts {
     Amounts::of([("usd_micros", amount)])
 }
 
-fn spending(path: &str, hold: u64) -> SubmitRequest {
+pub(crate) fn spending(path: &str, hold: u64) -> SubmitRequest {
     SubmitRequest { budgets: vec![BudgetUse::new(path, Some(usd(hold)))], ..work() }
 }
 
 impl Bed {
     /// The one lease there is, once its money is there.
-    async fn funded(&self) -> Lease {
+    pub(crate) async fn funded(&self) -> Lease {
         let request = stint_api::LeaseRequest { wait_ms: 10_000, ..claim(1) };
         self.engine.lease(request, None).await.unwrap().leases.pop().expect("there is work")
     }
 
-    async fn budget_of(&self, path: &str, hard: u64) -> Budget {
+    pub(crate) async fn budget_of(&self, path: &str, hard: u64) -> Budget {
         let text = format!(
             r#"{{"windows":[{{"name":"all","kind":"total","limits":{{"usd_micros":{{"hard":{hard}}}}}}}]}}"#
         );
@@ -34,23 +34,23 @@ impl Bed {
     }
 
     /// Used and held of a budget with one window.
-    async fn stands(&self, path: &str) -> (u64, u64) {
+    pub(crate) async fn stands(&self, path: &str) -> (u64, u64) {
         let budget = self.engine.budget("default", path).await.unwrap();
         (budget.windows[0].used.get("usd_micros"), budget.held.get("usd_micros"))
     }
 
-    async fn charge(&self, lease: &str, id: &str, amount: u64) -> Result<ChargeReply, Problem> {
+    pub(crate) async fn charge(&self, lease: &str, id: &str, amount: u64) -> Result<ChargeReply, Problem> {
         self.engine.charge(lease, ChargeRequest::new(id, usd(amount))).await
     }
 
-    async fn raise(&self, path: &str, hard: u64) {
+    pub(crate) async fn raise(&self, path: &str, hard: u64) {
         let request = RaiseRequest { window: "all".into(), limits: usd(hard), namespace: None };
         self.engine.raise_budget(path, request).await.unwrap();
     }
 }
 
 /// What a worker is told, until `is_it`.
-async fn until(
+pub(crate) async fn until(
     worker: &mut Worker,
     leases: &[String],
     is_it: impl Fn(&ExchangeReply) -> bool,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use stint::Amounts;
 use stint_api::{BudgetLimit, BudgetSettings, WindowKind, WindowSettings};
+use tokio::time::Instant;
 
 use super::client_of;
 use crate::dice::Dice;
@@ -18,6 +19,9 @@ pub(crate) const BUDGETS: [(&str, u64); 4] = [("acme", 400), ("acme/a", 250), ("
 /// By how much `loose` may be exceeded: every slot of every worker spends one attempt's cost before it can be stopped.
 const OVERSHOOT: u64 = 4 * 8 * 64;
 
+/// No message is later than that.
+const LATEST: Duration = Duration::from_secs(90);
+
 /// More than all jobs can cost.
 const ENOUGH: u64 = 1_000_000_000;
 
@@ -25,6 +29,7 @@ pub(crate) async fn run(world: Arc<World>) {
     let Ok(client) = client_of(&world, "bank", Duration::from_secs(30)) else { return };
     let dice = Dice::new(world.plan.seed, "bank");
     let mut limits: BTreeMap<&str, u64> = BUDGETS.into();
+    let mut calm_since = None;
     for (path, limit) in BUDGETS {
         while client.budget(path).set(settings(path, limit)).await.is_err() {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -45,7 +50,10 @@ pub(crate) async fn run(world: Arc<World>) {
             }
         }
         if calm {
-            return;
+            // The last word counts, and one of the storm may come later than one of the calm: it is said until none can.
+            if calm_since.get_or_insert_with(Instant::now).elapsed() > LATEST {
+                return;
+            }
         }
         tokio::time::sleep(Duration::from_millis(dice.below(20_000))).await;
     }
