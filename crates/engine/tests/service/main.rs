@@ -17,6 +17,7 @@ mod lanes;
 mod lifecycle;
 mod logs;
 mod order;
+mod overspending;
 mod result;
 mod retries;
 mod steps;
