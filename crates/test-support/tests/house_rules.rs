@@ -149,3 +149,26 @@ fn links_between_documents_lead_somewhere() {
         }
     }
 }
+
+#[test]
+fn tests_that_documents_name_are_there() {
+    let text = fs::read_to_string(root().join("docs/BUDGETS.md")).unwrap();
+    let (_, tested) = text.split_once("## What is tested").unwrap();
+    // Names of tests are sentences; nothing else in quotes there has so many words.
+    let named: Vec<&str> =
+        tested.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() >= 2).collect();
+    assert!(named.len() > 20, "{named:?}");
+    let sources = sources();
+    for name in named {
+        let is_there = sources.iter().any(|(_, text)| {
+            text.split_once(&format!("fn {name}(")).is_some_and(|(before, _)| {
+                before
+                    .rsplit("}\n")
+                    .next()
+                    .is_some_and(|above| above.contains("#[") && above.contains("test"))
+                    || before.contains("proptest!")
+            })
+        });
+        assert!(is_there, "docs/BUDGETS.md names `{name}`, which is no test");
+    }
+}
