@@ -81,20 +81,24 @@ impl Claim {
         let held: Vec<ExecutionId> = context.partition.with_token(self.token).take(self.max).collect();
         let mut grants: Vec<Grant> =
             held.into_iter().filter_map(|id| context.partition.execution(id)).filter_map(grant).collect();
-        let mut asked = Vec::new();
+        let mut heads = Vec::new();
         for id in self.best(context, self.max - grants.len()) {
             let Some(execution) = context.partition.execution(id).cloned() else { continue };
             if execution.is_admitted() {
                 grants.extend(self.lease(context, execution)?);
-                continue;
+            } else {
+                heads.push(execution);
             }
-            // It needs its permits first, and so do those behind it: a slot each is kept until the answers are here.
-            let room = self.max.saturating_sub(grants.len() + asked.len());
-            let ready = context.partition.ready_work(&execution.group);
-            let behind: Vec<ExecutionId> = ready.map_or_else(Vec::new, |ready| {
-                ready.behind(&execution).take(room.saturating_sub(1)).collect()
-            });
-            for id in std::iter::once(id).chain(behind).take(room) {
+        }
+        // Others need their permits first, and so do those behind them: a slot each is kept until the answers are here.
+        let mut asked = Vec::new();
+        for (index, head) in heads.iter().enumerate() {
+            // One each for the heads that follow.
+            let kept = grants.len() + asked.len() + heads.len() - index;
+            let ready = context.partition.ready_work(&head.group);
+            let behind = ready.into_iter().flat_map(|ready| ready.behind(head));
+            let behind: Vec<ExecutionId> = behind.take(self.max.saturating_sub(kept)).collect();
+            for id in std::iter::once(head.id).chain(behind) {
                 if context.partition.is_in_time(id, context.now()) {
                     permit::ask(context, id);
                     asked.push(id);

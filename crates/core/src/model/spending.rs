@@ -118,6 +118,11 @@ impl Spending {
         self.rests.is_some() || self.permits.iter().any(Option::is_some)
     }
 
+    /// Whether it waits for money: in a queue, or resting before it asks again.
+    pub fn waits(&self) -> bool {
+        self.rests.is_some() || self.queued().is_some()
+    }
+
     /// Whether every permit of `uses` budgets is granted.
     pub fn is_admitted(&self, uses: usize) -> bool {
         let granted =

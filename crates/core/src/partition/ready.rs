@@ -1,8 +1,8 @@
 //! Ready work of one group, best first.
 //!
-//! Work that names budgets stands in one line per set of budgets until it has its permits. Of such a line only the first is
-//! offered, and only while nobody of it asks or waits, unless it is better than they are: so a long line asks for as
-//! much as claims take, and no more.
+//! Work that names budgets stands in one line per set of budgets until it has its permits. Of such a line some may ask at the
+//! same time, the first ones; once one of them waits for money nobody asks but who is better than all that wait: so a long
+//! line asks for as much as claims take, and no more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Millis;
 use crate::ids::ExecutionId;
-use crate::model::{Execution, Group};
+use crate::model::{Execution, Group, Spending};
+
+/// Executions of one line that may ask at the same time: when the money is gone, so many of it wait in its queue at most, but
+/// for better ones.
+const ASKING_MAX: usize = 16;
 
 /// A group's ready work in one partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,6 +49,8 @@ pub(crate) struct Ready {
     lines: BTreeMap<u64, Line>,
     /// The first of each line that may ask now.
     heads: BTreeSet<Place>,
+    /// How many may ask now, of all lines.
+    may_ask: usize,
     /// In all lines.
     in_lines: usize,
 }
@@ -54,16 +60,41 @@ pub(crate) struct Ready {
 struct Line {
     /// Have not asked.
     wanting: BTreeSet<Place>,
-    /// Ask, or wait for an answer, or have permits that no lease uses yet.
-    pending: BTreeSet<Place>,
+    /// Wait for an answer.
+    asking: BTreeSet<Place>,
+    /// Wait for money.
+    waiting: BTreeSet<Place>,
 }
 
 impl Line {
-    /// The one that may ask now.
+    /// How many may ask now: those at the head.
+    fn may_ask(&self) -> usize {
+        match (self.wanting.first(), self.waiting.first()) {
+            (Some((best, _)), Some((waiting, _))) => usize::from(best < waiting),
+            (Some(_), None) => ASKING_MAX.saturating_sub(self.asking.len()).min(self.wanting.len()),
+            (None, _) => 0,
+        }
+    }
+
+    /// The first that may.
     fn head(&self) -> Option<Place> {
-        let first = *self.wanting.first()?;
-        let pending = self.pending.first();
-        pending.is_none_or(|(order, _)| first.0 < *order).then_some(first)
+        if self.may_ask() > 0 { self.wanting.first().copied() } else { None }
+    }
+
+    /// Where an execution stands in it; admitted ones do not any more.
+    fn of(&mut self, execution: &Execution) -> Option<&mut BTreeSet<Place>> {
+        if !execution.is_pending() {
+            return Some(&mut self.wanting);
+        }
+        if execution.is_admitted() {
+            return None;
+        }
+        let waits = execution.spending.as_deref().is_some_and(Spending::waits);
+        Some(if waits { &mut self.waiting } else { &mut self.asking })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.wanting.is_empty() && self.asking.is_empty() && self.waiting.is_empty()
     }
 }
 
@@ -88,8 +119,9 @@ impl Ready {
         }
         self.in_lines += usize::from(!execution.is_admitted());
         self.change(line(execution), |line| {
-            let set = if execution.is_pending() { &mut line.pending } else { &mut line.wanting };
-            set.insert(place);
+            if let Some(set) = line.of(execution) {
+                set.insert(place);
+            }
         });
     }
 
@@ -103,17 +135,19 @@ impl Ready {
         }
         self.in_lines -= usize::from(!execution.is_admitted());
         self.change(line(execution), |line| {
-            let set = if execution.is_pending() { &mut line.pending } else { &mut line.wanting };
-            set.remove(&place);
+            if let Some(set) = line.of(execution) {
+                set.remove(&place);
+            }
         });
     }
 
     fn change(&mut self, key: u64, change: impl FnOnce(&mut Line)) {
         let line = self.lines.entry(key).or_default();
-        let before = line.head();
+        let (before, could_ask) = (line.head(), line.may_ask());
         change(line);
         let after = line.head();
-        if line.wanting.is_empty() && line.pending.is_empty() {
+        self.may_ask = self.may_ask + line.may_ask() - could_ask;
+        if line.is_empty() {
             self.lines.remove(&key);
         }
         if before != after {
@@ -139,19 +173,21 @@ impl Ready {
         .copied()
     }
 
-    /// Those behind the head of an execution's line, best first, that have not asked.
+    /// Those behind the head of an execution's line that may ask with it, best first.
     pub(crate) fn behind(&self, execution: &Execution) -> impl Iterator<Item = ExecutionId> {
         let place = (execution.order, execution.id);
         let line = self.lines.get(&line(execution));
         let behind = line.into_iter().flat_map(move |line| {
-            line.wanting.range((std::ops::Bound::Excluded(place), std::ops::Bound::Unbounded))
+            let others = line.wanting.range((std::ops::Bound::Excluded(place), std::ops::Bound::Unbounded));
+            others.take(line.may_ask().saturating_sub(1))
         });
         behind.map(|(_, id)| *id)
     }
 
     /// The best of its line that asks or waits, if one is at least as good as it.
     pub(crate) fn before_it(&self, execution: &Execution) -> Option<ExecutionId> {
-        let (order, id) = self.lines.get(&line(execution))?.pending.first()?;
+        let line = self.lines.get(&line(execution))?;
+        let (order, id) = line.asking.first().into_iter().chain(line.waiting.first()).min()?;
         (*order <= execution.order).then_some(*id)
     }
 
@@ -168,7 +204,7 @@ impl Ready {
             (Some(first), Some(second)) => first.min(second),
             (first, second) => first.or(second)?,
         };
-        let count = self.admitted.len() + self.heads.len();
+        let count = self.admitted.len() + self.may_ask;
         Some(ReadyGroup { group: group.clone(), best: *best, count })
     }
 }

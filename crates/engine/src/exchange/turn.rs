@@ -147,7 +147,7 @@ impl Turn<'_> {
         let must_hear = self.live.is_draining() && self.live.talk().session.must_hear_of_drain(request.seen);
         let has_news = must_hear || !new.unread.is_empty();
         let mut words = self.listen(said, asks, wanted, until, has_news).await?;
-        let leases = self.settle().await;
+        let leases = self.settle(&words).await;
         words.stops.extend(self.stops().await);
         if leases.is_empty() && words.is_empty() && self.engine.is_draining() {
             return Err(problem::draining());
@@ -262,8 +262,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Ends the claim, unless a newer exchange goes on with it.
-    async fn settle(&self) -> Vec<GrantedLease> {
+    /// Ends the claim, unless a newer exchange goes on with it. What there is to say besides does not wait for permits.
+    async fn settle(&self, words: &Words) -> Vec<GrantedLease> {
         let parked = {
             let mut talk = self.live.talk();
             let own = talk.session.is_newest(self.n);
@@ -272,6 +272,7 @@ impl Turn<'_> {
         match parked {
             // Dropped it gives back what it was given: a worker that drains gets nothing new.
             Some(_) if self.live.is_draining() => Vec::new(),
+            Some((_, parked)) if !words.is_empty() => parked.settle_without_asking().await,
             Some((_, parked)) => parked.settle().await,
             None => Vec::new(),
         }

@@ -59,6 +59,8 @@ struct Claim {
     wanted: Wanted,
     filter: FilterId,
     reserved: usize,
+    /// Slots kept for work whose permits are asked for: they don't keep the claim from being answered.
+    asking: usize,
     leases: Vec<GrantedLease>,
     /// How often each partition was asked: a token is used once in a partition.
     asked: BTreeMap<PartitionId, u32>,
@@ -70,13 +72,13 @@ struct Claim {
 
 impl Claim {
     fn free(&self) -> usize {
-        self.wanted.max.saturating_sub(self.reserved + self.leases.len())
+        self.wanted.max.saturating_sub(self.reserved + self.asking + self.leases.len())
     }
 
     fn standing(&self) -> Standing {
         match (self.reserved, self.takes) {
             (0, _) if !self.leases.is_empty() => Standing::HasLeases,
-            (0, Takes::Known | Takes::Nothing) => Standing::Settled,
+            (0, Takes::Known | Takes::Nothing) if self.asking == 0 => Standing::Settled,
             _ => Standing::Waits,
         }
     }
@@ -187,6 +189,24 @@ impl Board {
         asked
     }
 
+    /// Reserved slots are kept for work whose permits were asked for. Work that is there need not wait for those answers.
+    pub(super) fn asks(&mut self, id: ClaimId, slots: usize) {
+        let Some(claim) = self.claims.get_mut(&id) else { return };
+        let slots = slots.min(claim.reserved);
+        claim.reserved -= slots;
+        claim.asking += slots;
+        self.settle_if_done(id);
+    }
+
+    /// The answers are here, or take too long: the slots are free again.
+    pub(super) fn answered(&mut self, id: ClaimId, slots: usize) -> Asked {
+        let Some(claim) = self.claims.get_mut(&id) else { return Vec::new() };
+        claim.asking = claim.asking.saturating_sub(slots);
+        let asked = self.place(id);
+        self.settle_if_done(id);
+        asked
+    }
+
     /// Leases that are committed. Gives back those that the claim no longer wants.
     pub(super) fn fulfil(&mut self, id: ClaimId, leases: Vec<GrantedLease>) -> Vec<LeaseRef> {
         let Some(claim) = self.claims.get_mut(&id) else {
@@ -194,6 +214,11 @@ impl Board {
         };
         claim.reserved = claim.reserved.saturating_sub(leases.len());
         claim.leases.extend(leases);
+        if !claim.leases.is_empty() && claim.takes == Takes::All {
+            // Its leases wait for what is under way, and for nothing more: with many partitions there is always something.
+            claim.takes = Takes::Nothing;
+        }
+        self.note_waiting(id);
         self.settle_if_done(id);
         Vec::new()
     }
@@ -217,6 +242,13 @@ impl Board {
         {
             claim.takes = Takes::Known;
             self.note_waiting(id);
+        }
+    }
+
+    /// From now on the claim is answered without the slots that are kept for permits: there is something else to say.
+    pub(super) fn leave_asking(&mut self, id: ClaimId) {
+        if let Some(claim) = self.claims.get_mut(&id) {
+            claim.asking = 0;
         }
     }
 
@@ -260,6 +292,7 @@ impl Board {
             wanted,
             filter,
             reserved: 0,
+            asking: 0,
             leases: Vec::new(),
             asked: BTreeMap::new(),
             bytes: 0,
@@ -314,9 +347,10 @@ impl Board {
 /// For tests: what a caller can't see.
 #[cfg(test)]
 impl Board {
-    /// A claim's slots that are reserved and filled, and whether it waits for more.
-    pub(super) fn slots(&self, id: ClaimId) -> Option<(usize, usize, bool)> {
-        self.claims.get(&id).map(|claim| (claim.reserved, claim.leases.len(), claim.takes == Takes::All))
+    /// A claim's slots that are reserved, kept and filled, and whether it waits for more.
+    pub(super) fn slots(&self, id: ClaimId) -> Option<(usize, usize, usize, bool)> {
+        let takes = |claim: &Claim| claim.takes == Takes::All;
+        self.claims.get(&id).map(|claim| (claim.reserved, claim.asking, claim.leases.len(), takes(claim)))
     }
 
     /// Whether a claim knows of work that it could take.

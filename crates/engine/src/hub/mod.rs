@@ -86,6 +86,22 @@ impl Hub {
         }
     }
 
+    /// Reserved slots that are kept for work whose permits were asked for; each comes back by [`Hub::answered`]. The claim is
+    /// answered without them if it has leases.
+    pub fn asks(&self, claim: ClaimId, slots: usize) {
+        if slots > 0 {
+            self.board().asks(claim, slots);
+        }
+    }
+
+    /// Slots that were kept for answers: these are here, or take too long.
+    pub fn answered(&self, claim: ClaimId, slots: usize) {
+        if slots > 0 {
+            let asked = self.board().answered(claim, slots);
+            self.ask(asked);
+        }
+    }
+
     /// Leases that are committed, for their claim. Gives back those that it no longer wants: the partition releases
     /// them in its next batch.
     #[must_use = "these leases have to be released"]

@@ -46,6 +46,12 @@ impl Parked {
         self.end()
     }
 
+    /// As [`settle`](Self::settle), and leaves work whose permits are asked for to the next claim.
+    pub async fn settle_without_asking(self) -> Vec<GrantedLease> {
+        self.hub.board().leave_asking(self.id);
+        self.settle().await
+    }
+
     /// Ends it at once: its leases, best first. What partitions still work on is given back by them.
     pub fn end(mut self) -> Vec<GrantedLease> {
         self.ended = true;

@@ -54,6 +54,13 @@ enum Step {
     Stop {
         claim: usize,
     },
+    /// A lease's slot is kept instead: its work needs permits, and is ready again when they are there.
+    Ask {
+        which: usize,
+    },
+    Answer {
+        which: usize,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -68,6 +75,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         5 => any::<usize>().prop_map(|which| Step::Serve { which }),
         5 => any::<usize>().prop_map(|which| Step::Commit { which }),
         1 => any::<usize>().prop_map(|which| Step::Undo { which }),
+        2 => any::<usize>().prop_map(|which| Step::Ask { which }),
+        2 => any::<usize>().prop_map(|which| Step::Answer { which }),
     ];
     prop::collection::vec(step, 1..80)
 }
@@ -114,6 +123,8 @@ struct World {
     sent: Vec<(PartitionId, Reservation)>,
     /// Leases in batches that are not committed.
     leased: Vec<(PartitionId, ClaimId, Vec<Leased>)>,
+    /// Slots kept for answers.
+    asking: Vec<ClaimId>,
     /// Slots outstanding by claim, counted by the partitions.
     outstanding: BTreeMap<ClaimId, usize>,
     claims: BTreeMap<ClaimId, Wanted>,
@@ -219,6 +230,7 @@ impl World {
                 let Some(id) = claim(self, which) else { return };
                 self.claims.remove(&id);
                 let (leases, beyond) = self.board.end(id);
+                self.asking.retain(|claim| *claim != id);
                 // Nobody gets the same lease twice, and what nobody gets is given back.
                 for lease in leases.iter().map(|lease| lease.grant.lease).chain(beyond) {
                     assert!(self.got.insert(number(lease)));
@@ -259,6 +271,21 @@ impl World {
                     assert!(!self.claims.contains_key(&claim));
                     assert!(self.got.insert(number(lease)));
                 }
+            }
+            Step::Ask { which } => {
+                let Some(which) = pick(which, self.leased.len()) else { return };
+                let (_, claim, leases) = self.leased.remove(which);
+                *self.outstanding.get_mut(&claim).unwrap() -= leases.len();
+                if self.claims.contains_key(&claim) {
+                    self.asking.extend(leases.iter().map(|_| claim));
+                }
+                self.board.asks(claim, leases.len());
+            }
+            Step::Answer { which } => {
+                let Some(which) = pick(which, self.asking.len()) else { return };
+                let claim = self.asking.remove(which);
+                let asked = self.board.answered(claim, 1);
+                self.send(asked);
             }
             Step::Undo { which } => {
                 let Some(which) = pick(which, self.leased.len()) else { return };
@@ -305,13 +332,23 @@ impl World {
 
     fn check(&self) {
         for (id, wanted) in &self.claims {
-            let (reserved, leases, waits) = self.board.slots(*id).expect("a claim that was not ended");
+            let (reserved, asking, leases, waits) =
+                self.board.slots(*id).expect("a claim that was not ended");
             assert_eq!(reserved, self.outstanding.get(id).copied().unwrap_or(0), "{id:?}");
-            assert!(reserved + leases <= self.most[id], "{id:?} gets more than it wants");
+            let kept = self.asking.iter().filter(|claim| *claim == id).count();
+            assert_eq!(asking, kept, "{id:?}");
+            assert!(reserved + asking + leases <= self.most[id], "{id:?} gets more than it wants");
+            if reserved == 0 && leases > 0 {
+                assert_eq!(
+                    self.board.standing(*id),
+                    Standing::HasLeases,
+                    "{id:?} waits for permits of others"
+                );
+            }
             if waits {
                 // One that was handed over may have got more than it now wants.
                 assert!(
-                    reserved + leases >= wanted.max || !self.board.knows_work(*id),
+                    reserved + asking + leases >= wanted.max || !self.board.knows_work(*id),
                     "{id:?} waits beside work"
                 );
             }
@@ -325,15 +362,20 @@ impl World {
                 self.step(Step::Serve { which: 0 });
             } else if !self.leased.is_empty() {
                 self.step(Step::Commit { which: 0 });
+            } else if !self.asking.is_empty() {
+                self.step(Step::Answer { which: 0 });
             } else {
                 break;
             }
             self.check();
         }
-        assert!(self.sent.is_empty() && self.leased.is_empty(), "it goes round in circles");
+        assert!(
+            self.sent.is_empty() && self.leased.is_empty() && self.asking.is_empty(),
+            "it goes round in circles"
+        );
         for (id, wanted) in &self.claims {
-            let (reserved, leases, waits) = self.board.slots(*id).unwrap();
-            assert_eq!(reserved, 0);
+            let (reserved, asking, leases, waits) = self.board.slots(*id).unwrap();
+            assert_eq!((reserved, asking), (0, 0));
             assert!(leases == 0 || self.board.standing(*id) == Standing::HasLeases);
             if waits && leases < wanted.max {
                 assert!(self.best_for(&wanted.filter).is_empty(), "{id:?} waits beside work");

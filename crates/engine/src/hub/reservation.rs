@@ -12,7 +12,8 @@ use stint_core::{Command, LeaseToken, Millis, ReadyGroup};
 pub struct ClaimId(pub u64);
 
 /// Slots of a claim that a partition may fill. Every slot comes back to the hub exactly once: filled
-/// ([`Hub::fulfil`](super::Hub::fulfil)) or not ([`Hub::unused`](super::Hub::unused)).
+/// ([`Hub::fulfil`](super::Hub::fulfil)), not ([`Hub::unused`](super::Hub::unused)), or kept for permits that are asked for
+/// ([`Hub::asks`](super::Hub::asks), and then [`Hub::answered`](super::Hub::answered)).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reservation {
     /// Whose slots.

@@ -89,6 +89,9 @@ impl Actor {
                 .collect();
             self.preferred.clear();
             let reservations = self.shared.hub.offer(self.id, &changes);
+            for claim in self.answered.drain(..) {
+                self.shared.hub.answered(claim, 1);
+            }
             for (claim, slots) in self.unfilled.drain(..) {
                 self.shared.hub.unused(claim, slots);
             }
@@ -101,13 +104,13 @@ impl Actor {
 
     /// Slots whose executions have their answers are free: what was admitted has been offered by then.
     fn free_asking(&mut self) {
-        let (projection, unfilled) = (&self.projection, &mut self.unfilled);
+        let (projection, answered) = (&self.projection, &mut self.answered);
         self.asking.retain(|(id, claim)| {
             let execution = projection.execution(*id);
             let waits =
                 execution.is_some_and(|e| e.is_pending() && !e.is_admitted() && !e.waits_for_budget());
             if !waits {
-                unfilled.push((*claim, 1));
+                answered.push(*claim);
             }
             waits
         });
@@ -118,6 +121,7 @@ impl Actor {
         if asked.is_empty() {
             return;
         }
+        self.shared.hub.asks(claim, asked.len());
         self.asking.extend(asked.iter().map(|id| (*id, claim)));
         let asked = asked.to_vec();
         self.errands.push(Box::pin(async move {
@@ -128,11 +132,11 @@ impl Actor {
 
     /// The answers take too long: the slots are for other work.
     pub(super) fn unasked(&mut self, claim: ClaimId, asked: &[ExecutionId]) {
-        let (asking, unfilled) = (&mut self.asking, &mut self.unfilled);
+        let (asking, answered) = (&mut self.asking, &mut self.answered);
         asking.retain(|(id, of)| {
             let late = *of == claim && asked.contains(id);
             if late {
-                unfilled.push((claim, 1));
+                answered.push(claim);
             }
             !late
         });

@@ -114,6 +114,8 @@ pub(crate) struct Actor {
     unfilled: Vec<(ClaimId, usize)>,
     /// Executions whose permits were asked for, each with the claim whose slot waits for them.
     asking: Vec<(ExecutionId, ClaimId)>,
+    /// Claims of such slots that are free again, one for each.
+    answered: Vec<ClaimId>,
     /// Committed batches whose leases are still being read for.
     awaiting: BTreeSet<u64>,
 
@@ -145,6 +147,8 @@ enum Errand {
     Follow,
     /// Time to look whether anybody still lists.
     Unshelve,
+    /// Time to drop messages that were taken.
+    DropTaken,
     /// A claim's slots have waited long enough for permits.
     Unasked(ClaimId, Vec<ExecutionId>),
 }
@@ -208,6 +212,7 @@ impl Actor {
             preferred: Vec::new(),
             unfilled: Vec::new(),
             asking: Vec::new(),
+            answered: Vec::new(),
             awaiting: BTreeSet::new(),
             timers: Timers::default(),
             timer: Box::pin(tokio::time::sleep_until(Instant::now())),
@@ -243,6 +248,7 @@ impl Actor {
             self.work_off();
             self.serve_ready();
             self.read_cold();
+            self.drop_beside();
             self.close();
             self.send_out();
             if self.drained() {
@@ -324,6 +330,7 @@ impl Actor {
                 self.follow_later();
             }
             Errand::Unshelve => self.unshelve(),
+            Errand::DropTaken => self.drop_taken(),
             Errand::Unasked(claim, asked) => self.unasked(claim, &asked),
         }
     }
@@ -371,7 +378,9 @@ impl Actor {
         for job in jobs.into_iter().chain(again).chain(waiting) {
             self.refuse(job, CallError::Store(reason.to_owned()));
         }
-        self.unfilled.extend(self.asking.drain(..).map(|(_, claim)| (claim, 1)));
+        for claim in self.answered.drain(..).chain(self.asking.drain(..).map(|(_, claim)| claim)) {
+            self.shared.hub.answered(claim, 1);
+        }
         for (claim, slots) in self.unfilled.drain(..) {
             self.shared.hub.unused(claim, slots);
         }

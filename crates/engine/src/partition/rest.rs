@@ -57,6 +57,9 @@ impl Actor {
         self.open.txn.take_ready();
         self.asked_groups.clear();
         self.preferred.clear();
+        for claim in self.answered.drain(..) {
+            self.shared.hub.answered(claim, 1);
+        }
         for (claim, slots) in self.unfilled.drain(..) {
             self.shared.hub.unused(claim, slots);
         }

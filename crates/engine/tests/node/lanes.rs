@@ -41,6 +41,8 @@ async fn settings_reach_all_partitions_and_the_outbox_empties() {
     set(&running, LaneMode::Open).await;
     tokio::time::sleep(Duration::from_millis(10)).await;
     assert_eq!(running.claim(1).await.len(), 1);
+    // What was taken is dropped a moment later.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let home = SetLane::home("default", "default");
     let left = running.node.look(home, |p| p.outgoing().count()).await.unwrap();
     assert_eq!(left, 0);

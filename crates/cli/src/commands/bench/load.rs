@@ -57,6 +57,8 @@ pub(super) struct Loaded {
     twice: u64,
     submit: Latencies,
     end_to_end: Latencies,
+    to_start: Latencies,
+    charge: Latencies,
     forest: Option<Forest>,
 }
 
@@ -80,6 +82,8 @@ struct Board {
     steps: AtomicU64,
     twice: AtomicU64,
     end_to_end: Latencies,
+    to_start: Latencies,
+    charge: Latencies,
     forest: Option<Forest>,
 }
 
@@ -111,6 +115,8 @@ pub(super) async fn run(target: &Target, shape: Shape) -> Result<Loaded> {
         steps: AtomicU64::new(0),
         twice: AtomicU64::new(0),
         end_to_end: Latencies::new()?,
+        to_start: Latencies::new()?,
+        charge: Latencies::new()?,
         forest,
     });
     let (stop, _) = watch::channel(false);
@@ -154,6 +160,8 @@ pub(super) async fn run(target: &Target, shape: Shape) -> Result<Loaded> {
         twice: board.twice.into_inner(),
         submit,
         end_to_end: board.end_to_end,
+        to_start: board.to_start,
+        charge: board.charge,
         forest: board.forest,
     })
 }
@@ -187,6 +195,8 @@ impl Loaded {
             "tasks": self.tasks,
             "tasks_per_s": self.used.per_second(self.tasks),
             "submit": self.submit.figures(),
+            "submit_to_handler_start": self.to_start.figures(),
+            "charge": self.charge.figures(),
             "submit_to_handler_end": self.end_to_end.figures(),
             "usage": self.used.figures(self.tasks),
             "checks": checks,
@@ -215,6 +225,7 @@ fn worker(client: &Client, shape: Shape, board: &Arc<Board>) -> Result<Worker> {
         .handler(KIND, move |ctx: Context, input: Input| {
             let board = Arc::clone(&board);
             async move {
+                board.started(&input);
                 for step in 0..shape.steps {
                     let key = format!("step-{step}");
                     let run = async || {
@@ -234,9 +245,19 @@ fn worker(client: &Client, shape: Shape, board: &Arc<Board>) -> Result<Worker> {
 impl Board {
     async fn spend(&self, ctx: &Context, input: &Input) -> Result<(), Failure> {
         let Some(forest) = &self.forest else { return Ok(()) };
+        let since = Instant::now();
         ctx.charge(amount(PRICE)).await?;
+        self.charge.record(since.elapsed());
         forest.note(input.s, PRICE);
         Ok(())
+    }
+
+    fn started(&self, input: &Input) {
+        let Some(round) = self.rounds.get(input.s) else { return };
+        let state = round.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(since) = state.since.filter(|_| state.n == input.n) {
+            self.to_start.record(since.elapsed());
+        }
     }
 
     fn ran(&self, input: &Input) -> Result<(), Failure> {
