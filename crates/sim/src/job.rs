@@ -26,9 +26,21 @@ pub(crate) struct Job {
     /// What each attempt spends in all, and holds at its start; 0 names no budget.
     #[serde(default)]
     pub(crate) cost: u64,
-    /// Whether it holds next to nothing, and spends all the same.
+    /// How it treats the money.
     #[serde(default)]
-    pub(crate) is_careless: bool,
+    pub(crate) manners: Manners,
+}
+
+/// How a job treats the money that it spends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) enum Manners {
+    /// It holds from its start what it spends in all.
+    #[default]
+    Provident,
+    /// It holds next to nothing, and makes sure of the money before it spends.
+    Asking,
+    /// It holds next to nothing, and spends all the same.
+    Careless,
 }
 
 /// What becomes of an attempt.
@@ -70,7 +82,11 @@ impl Job {
             max_crashes: if dice.chance(800) { 5 } else { dice.below(2) as u32 },
             // Not drawn: what was drawn before means the same as ever.
             cost: if number.is_multiple_of(3) { number * 7_919 % 60 + 4 } else { 0 },
-            is_careless: number % 12 == 9,
+            manners: match number % 12 {
+                3 => Manners::Asking,
+                9 => Manners::Careless,
+                _ => Manners::Provident,
+            },
         }
     }
 
@@ -82,6 +98,17 @@ impl Job {
     /// What each of its parts costs: its steps, and the rest of it.
     pub(crate) fn part(&self) -> u64 {
         self.cost / (u64::from(self.steps) + 1)
+    }
+
+    /// The budgets that it names.
+    pub(crate) fn paths(&self) -> Vec<&'static str> {
+        let tree = if self.job.is_multiple_of(2) { "acme/a" } else { "acme" };
+        match self.manners {
+            _ if self.cost == 0 => Vec::new(),
+            Manners::Careless => vec!["loose"],
+            _ if self.job.is_multiple_of(5) => vec![tree, "team"],
+            _ => vec![tree],
+        }
     }
 
     /// Whether some attempt never comes back on its own.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::invariant::{Finding, Invariant};
 use crate::plan::Plan;
-use crate::work::{LANES, client_of, run_bank, run_client, run_liar, run_operator, run_worker};
+use crate::work::{LANES, client_of, run_bank, run_client, run_liar, run_operator, run_shop, run_worker};
 use crate::world::World;
 use crate::{chaos, node, panics};
 
@@ -89,6 +89,7 @@ async fn run(plan: Plan, prints: bool) -> Report {
     }
     scripts.spawn(run_operator(Arc::clone(&world)));
     scripts.spawn(run_bank(Arc::clone(&world)));
+    scripts.spawn(run_shop(Arc::clone(&world)));
 
     let over = world.check().over();
     let story = async {

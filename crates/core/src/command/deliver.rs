@@ -23,6 +23,8 @@ pub struct DeliverAnswer {
     pub chain: u64,
     /// The last link it has taken.
     pub sequence: u64,
+    /// That link's id: a sender that has lost it may have made another of the same number.
+    pub id: u64,
     /// Whether the sender's chain is not the one it knows: both must start anew.
     pub diverged: bool,
 }
@@ -76,7 +78,7 @@ impl Deliver {
             chain.sequence = link.sequence;
             chain.id = link.id;
         }
-        let answer = DeliverAnswer { chain: chain.chain, sequence: chain.sequence, diverged };
+        let answer = DeliverAnswer { chain: chain.chain, sequence: chain.sequence, id: chain.id, diverged };
         if chain != before {
             context.put_record(at, Some(Record::ChainFrom(chain)));
         }
@@ -99,7 +101,7 @@ impl Acknowledge {
     /// Starts the chain to a peer anew, with everything it should hold of ours: due in both directions when either side
     /// has lost writes that it had acknowledged.
     pub fn resync(peer: PartitionId, id: u64) -> Self {
-        Self { peer, answer: DeliverAnswer { chain: 0, sequence: 0, diverged: true }, id }
+        Self { peer, answer: DeliverAnswer { chain: 0, sequence: 0, id: 0, diverged: true }, id }
     }
 
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
@@ -112,9 +114,13 @@ impl Acknowledge {
         let same = self.answer.chain == before.chain;
         let gap =
             same && (self.answer.sequence < before.acknowledged || self.answer.sequence > before.sequence);
+        // Its last link is another than ours of that number, which was made after the answer was.
+        let other = same
+            && id_of(context, self.peer, &before, self.answer.sequence)
+                .is_some_and(|id| id != self.answer.id);
         // A peer that had taken some of this chain, and now knows only an earlier one, has lost it.
         let lost = self.answer.chain < before.chain && before.acknowledged > 0;
-        if self.answer.diverged || gap || lost || self.answer.chain > before.chain {
+        if self.answer.diverged || gap || other || lost || self.answer.chain > before.chain {
             self.start_anew(context, &before);
             return Ok(Outcome::Restarted(self.peer));
         } else if same && self.answer.sequence > before.acknowledged {
@@ -170,6 +176,17 @@ impl Acknowledge {
             send(context, self.peer, Message::Ask { key, ask }, self.id);
         }
         budget::restated(context, self.peer);
+    }
+}
+
+/// The id of a link that was sent, if it is still known.
+fn id_of(context: &Context<'_>, peer: PartitionId, chain: &ChainTo, sequence: u64) -> Option<u64> {
+    if sequence == chain.sequence {
+        return Some(chain.id);
+    }
+    match context.partition.other(&key::outgoing(peer, sequence + 1)) {
+        Some(Record::Link(next)) => Some(next.previous),
+        _ => None,
     }
 }
 
@@ -235,7 +252,7 @@ mod tests {
         let sent = links(&home, &other);
         assert_eq!(sent.iter().map(|link| (link.sequence, link.chain)).collect::<Vec<_>>(), [(1, 1), (2, 1)]);
         let answer = deliver(&mut other, home.partition.id(), sent.clone());
-        assert_eq!(answer, DeliverAnswer { chain: 1, sequence: 2, diverged: false });
+        assert_eq!(answer, DeliverAnswer { chain: 1, sequence: 2, id: sent[1].id, diverged: false });
         assert_eq!(mode(&other), LaneMode::Draining);
         let puts = other.puts;
         assert_eq!(deliver(&mut other, home.partition.id(), sent[..1].to_vec()), answer, "a repetition");
@@ -256,7 +273,7 @@ mod tests {
         let sent = links(&home, &other);
         deliver(&mut other, home.partition.id(), sent[..1].to_vec());
         let answer = deliver(&mut other, home.partition.id(), sent[2..].to_vec());
-        assert_eq!(answer, DeliverAnswer { chain: 1, sequence: 1, diverged: false });
+        assert_eq!(answer, DeliverAnswer { chain: 1, sequence: 1, id: sent[0].id, diverged: false });
         assert_eq!(mode(&other), LaneMode::Paused);
         acknowledge(&mut home, &other, answer);
         assert_eq!(links(&home, &other).len(), 2);
@@ -339,6 +356,39 @@ mod tests {
             settle(&mut home, &mut other);
             assert_eq!(other.partition.lane("default", "a"), home.partition.lane("default", "a"), "{later}");
         }
+    }
+
+    #[test]
+    fn an_answer_about_a_link_that_the_sender_lost_is_not_taken_for_one_about_the_link_it_made_since() {
+        let (mut home, mut other) = pair();
+        set(&mut home, LaneMode::Draining);
+        settle(&mut home, &mut other);
+        let before = home.store.clone();
+        set(&mut home, LaneMode::Paused);
+        settle(&mut home, &mut other);
+        let mut home = rolled_back(&home, &before);
+        // What the other knows is asked for, and meanwhile a link of the number that it names is made.
+        let answer = deliver(&mut other, home.partition.id(), Vec::new());
+        home.now += 1;
+        set(&mut home, LaneMode::Open);
+        acknowledge(&mut home, &other, answer);
+        settle(&mut home, &mut other);
+        assert_eq!(mode(&other), LaneMode::Open);
+        // Where such an answer was believed before, the next one tells.
+        let mut stale = rolled_back(&other, &other.store);
+        let at = key::chain_from(home.partition.id());
+        let known = ChainFrom::clone(match stale.partition.other(&at) {
+            Some(Record::ChainFrom(chain)) => chain,
+            other => panic!("{other:?}"),
+        });
+        let record = Record::ChainFrom(ChainFrom { id: known.id ^ 1, ..known });
+        stale.store.insert(at, record.encode().into());
+        let mut stale = rolled_back(&stale, &stale.store);
+        let answer = deliver(&mut stale, home.partition.id(), Vec::new());
+        acknowledge(&mut home, &stale, answer);
+        assert!(!links(&home, &stale).is_empty());
+        settle(&mut home, &mut stale);
+        assert_eq!(mode(&stale), LaneMode::Open);
     }
 
     #[test]

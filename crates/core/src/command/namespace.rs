@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(retention(&mut fresh, None), Some(HOUR));
 
         let mut lost = Bed::at(home.partition.id());
-        let known = DeliverAnswer { chain: 1, sequence: 1, diverged: true };
+        let known = DeliverAnswer { chain: 1, sequence: 1, id: 5, diverged: true };
         let resync = Acknowledge { peer: other.partition.id(), answer: known, id: 78 };
         lost.run(Command::Acknowledge(resync)).unwrap();
         deliver(&mut lost, &mut other);

@@ -14,13 +14,13 @@ use crate::invariant::Invariant;
 /// The one dimension.
 const USD: &str = "usd";
 
-/// What the provider and the workers say.
+/// What the provider and those who spend say.
 #[derive(Default)]
 pub(super) struct Money {
-    /// What the provider billed, by charge id.
+    /// What the provider billed, and what is asked back, by id.
     bill: BTreeMap<String, u64>,
-    /// Charges that Stint has acknowledged.
-    heard: BTreeSet<String>,
+    /// Charges that Stint has acknowledged, each with a tree that it counts in.
+    heard: BTreeSet<(String, String)>,
     /// What budgets had used and held when their limit was lowered below it, by path: until it falls it may not grow.
     lowered: BTreeMap<String, u64>,
 }
@@ -33,11 +33,14 @@ pub(super) struct Standing {
     pub(super) held: u64,
     /// Whether it is known to be breached.
     pub(super) breached: bool,
+    /// All that its limit was ever raised by for once.
+    topped_up: u64,
 }
 
 impl Standing {
     pub(super) fn limit(&self) -> Option<u64> {
-        self.budget.windows.iter().filter_map(|window| window.limits.get(USD)?.hard).min()
+        let hard = self.budget.windows.iter().filter_map(|window| window.limits.get(USD)?.hard).min();
+        hard.map(|hard| hard + self.topped_up)
     }
 
     fn overshoot(&self) -> u64 {
@@ -46,14 +49,14 @@ impl Standing {
 }
 
 impl Checker {
-    /// The provider has done something, and bills it once per id.
+    /// The provider has done something, or is to give something back, and bills it once per id.
     pub(crate) fn billed(&mut self, id: &str, amount: u64) {
         self.money.bill.entry(id.to_owned()).or_insert(amount);
     }
 
-    /// A charge was acknowledged.
-    pub(crate) fn charge_heard(&mut self, id: &str) {
-        self.money.heard.insert(id.to_owned());
+    /// A charge at this path was acknowledged.
+    pub(crate) fn charge_heard(&mut self, path: &str, id: &str) {
+        self.money.heard.insert((tree(path).to_owned(), id.to_owned()));
     }
 
     /// After a commit: no budget has used and holds more than its limit, but for what was charged too late to be held, and
@@ -104,8 +107,12 @@ impl Checker {
             for at in standings(dump) {
                 let mut sum = 0;
                 let own = entries(dump, &at.path).into_iter().filter(|e| is_under(&e.path, &at.path));
-                for entry in own.filter(|e| matches!(e.kind, EntryKind::Charge | EntryKind::Adjustment)) {
-                    sum += entry.amounts.get(USD);
+                for entry in own {
+                    match entry.kind {
+                        EntryKind::Charge | EntryKind::Adjustment => sum += entry.amounts.get(USD),
+                        EntryKind::Refund => sum = sum.saturating_sub(entry.amounts.get(USD)),
+                        _ => continue,
+                    }
                     let Some(id) = entry.charge_id else { continue };
                     let billed = self.money.bill.get(&id).copied().unwrap_or(0);
                     if billed != entry.amounts.get(USD) {
@@ -121,11 +128,9 @@ impl Checker {
             }
         }
         // What was lost with the writes of the execution's own partition is lost.
-        let is_booked =
-            |id: &str| ["acme", "loose"].iter().any(|at| booked.contains(&((*at).to_owned(), id.to_owned())));
-        let lost = self.money.heard.iter().filter(|id| !is_booked(id));
+        let lost = self.money.heard.difference(&booked).filter(|_| !self.rollbacks);
         let lost: Vec<String> =
-            lost.filter(|_| !self.rollbacks).map(|id| format!("{id} was heard and is not booked")).collect();
+            lost.map(|(tree, id)| format!("{id} was heard and is not booked in {tree}")).collect();
         for what in wrong.into_iter().chain(lost) {
             self.found(Invariant::Books, what);
         }
@@ -176,10 +181,16 @@ pub(super) fn standings(dump: &Dump) -> Vec<Standing> {
             budget: *budget,
             used: counters.as_ref().map_or(0, used),
             held,
+            topped_up: top_ups(dump, path),
             breached: counters.is_some_and(|counters| counters.breached == Some(true)),
         })
     };
     budgets.filter_map(standing).collect()
+}
+
+fn top_ups(dump: &Dump, path: &str) -> u64 {
+    let all = entries(dump, path).into_iter().filter(|e| e.kind == EntryKind::TopUp && e.path == path);
+    all.map(|entry| entry.amounts.get(USD)).sum()
 }
 
 fn entries(dump: &Dump, path: &str) -> Vec<Entry> {

@@ -14,7 +14,7 @@ use crate::world::World;
 
 /// Budgets by path, each with its first limit. The second is a level below the first, the others other trees; what names the
 /// last spends more than it holds.
-pub(crate) const BUDGETS: [(&str, u64); 4] = [("acme", 400), ("acme/a", 250), ("team", 300), ("loose", 60)];
+pub(crate) const BUDGETS: [(&str, u64); 4] = [("acme", 250), ("acme/a", 150), ("team", 120), ("loose", 60)];
 
 /// By how much `loose` may be exceeded: every slot of every worker spends one attempt's cost before it can be stopped.
 const OVERSHOOT: u64 = 4 * 8 * 64;

@@ -8,7 +8,7 @@ use stint_api::{Backoff, BackoffKind, CancelRequest, Code, ReplayRequest, Retry,
 
 use super::{KIND, LANES, client_of};
 use crate::dice::Dice;
-use crate::job::Job;
+use crate::job::{Job, Manners};
 use crate::world::World;
 
 /// How long a call goes on trying in the storm.
@@ -102,14 +102,9 @@ impl Script {
         if dice.chance(50) {
             submission = submission.retention(Duration::from_millis(dice.between(1_000, 60_000)));
         }
-        if job.is_careless {
-            submission = submission.budget("loose", |budget| budget.hold("usd", 1));
-        } else if job.cost > 0 {
-            let path = if job.job.is_multiple_of(2) { "acme/a" } else { "acme" };
-            submission = submission.budget(path, |budget| budget.hold("usd", job.cost));
-            if job.job.is_multiple_of(5) {
-                submission = submission.budget("team", |budget| budget.hold("usd", job.cost));
-            }
+        for path in job.paths() {
+            let hold = if job.manners == Manners::Provident { job.cost } else { 1 };
+            submission = submission.budget(path, |budget| budget.hold("usd", hold));
         }
         (job, submission)
     }

@@ -4,12 +4,14 @@ mod bank;
 mod client;
 mod liar;
 mod operator;
+mod shop;
 mod worker;
 
 pub(crate) use bank::run as run_bank;
 pub(crate) use client::run as run_client;
 pub(crate) use liar::run as run_liar;
 pub(crate) use operator::run as run_operator;
+pub(crate) use shop::run as run_shop;
 pub(crate) use worker::{WorkerProcess, run as run_worker};
 
 use std::sync::Arc;

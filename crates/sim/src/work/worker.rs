@@ -10,7 +10,7 @@ use super::{KIND, LANES, client_of};
 use crate::check::RunId;
 use crate::dice::Dice;
 use crate::invariant::Invariant;
-use crate::job::{Deed, Job};
+use crate::job::{Deed, Job, Manners};
 use crate::plant::Plant;
 use crate::seam::{Gate, Gated};
 use crate::world::World;
@@ -111,13 +111,13 @@ impl Run {
         let work = Duration::from_millis(job.work_ms);
         for step in 0..job.steps {
             tokio::time::sleep(work / 4).await;
-            self.step(&context, &format!("s{step}"), work / 4, job.part()).await?;
+            self.step(&context, &format!("s{step}"), work / 4, &job).await?;
         }
         if job.work_ms.is_multiple_of(3) {
             context.progress(50, "half of it");
         }
         tokio::time::sleep(work / 2).await;
-        self.spend(&context, &format!("rest of {}", context.attempt()), job.part()).await;
+        self.spend(&context, &format!("rest of {}", context.attempt()), &job).await?;
         match job.deed(context.attempt()) {
             Deed::Complete => Ok(format!("job {} by {} as {:?}", job.job, self.who, self.id)),
             Deed::Fail => Err(Failure::new("bad_luck", "this attempt fails")),
@@ -135,24 +135,31 @@ impl Run {
     }
 
     /// The provider bills it, and then it is said.
-    async fn spend(&self, context: &Context, key: &str, amount: u64) {
+    async fn spend(&self, context: &Context, key: &str, job: &Job) -> Result<(), Failure> {
+        let amount = job.part();
         if amount == 0 {
-            return;
+            return Ok(());
+        }
+        if job.manners == Manners::Asking {
+            for path in job.paths() {
+                context.hold_at(path, Amounts::of([("usd", amount)])).await?;
+            }
         }
         let id = format!("{}/{key}", context.execution_id());
         self.world.check().billed(&id, amount);
         let charge = Charge::from(Amounts::of([("usd", amount)])).id(&id);
         if context.charge(charge).await.is_ok_and(|reply| reply.recorded) {
-            self.world.check().charge_heard(&id);
+            job.paths().iter().for_each(|path| self.world.check().charge_heard(path, &id));
         }
+        Ok(())
     }
 
-    async fn step(&self, context: &Context, key: &str, work: Duration, cost: u64) -> Result<(), Failure> {
+    async fn step(&self, context: &Context, key: &str, work: Duration, job: &Job) -> Result<(), Failure> {
         let execution = context.execution_id().to_owned();
         let run = || async {
             self.world.check().step_runs(self.id, key);
             tokio::time::sleep(work).await;
-            self.spend(context, key, cost).await;
+            self.spend(context, key, job).await?;
             Ok(format!("{key} of {execution} by {:?}", self.id))
         };
         if self.world.plan.plant == Some(Plant::RerunSteps) {
