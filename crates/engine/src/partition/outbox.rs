@@ -64,6 +64,7 @@ struct Sent {
 struct Taken {
     chain: u64,
     sequence: u64,
+    id: u64,
     /// Links that it is ahead of those dropped.
     links: u64,
 }
@@ -222,12 +223,12 @@ impl Actor {
     fn took(&mut self, peer: PartitionId, answer: &DeliverAnswer) {
         let first = self.outbox.first(peer).map(|first| first.sequence);
         let Some(state) = self.outbox.peers.get_mut(&peer) else { return };
-        let DeliverAnswer { chain, sequence, .. } = *answer;
+        let DeliverAnswer { chain, sequence, id, .. } = *answer;
         let links = first.map_or(0, |first| (sequence + 1).saturating_sub(first));
         if links == 0 {
             return;
         }
-        state.taken = Some(Taken { chain, sequence, links });
+        state.taken = Some(Taken { chain, sequence, id, links });
         if !self.outbox.dropping {
             self.outbox.dropping = true;
             self.errands.push(Box::pin(async {
@@ -260,12 +261,12 @@ impl Actor {
     fn drop_taken_by(&mut self, peer: PartitionId) {
         let taken =
             self.outbox.peers.get(&peer).and_then(|state| state.taken).filter(|taken| taken.links > 0);
-        let Some(Taken { chain, sequence, .. }) = taken else { return };
+        let Some(Taken { chain, sequence, id, .. }) = taken else { return };
         if let Some(state) = self.outbox.peers.get_mut(&peer) {
             // Its links are still here until the batch is committed: they are not sent again.
-            state.taken = Some(Taken { chain, sequence, links: 0 });
+            state.taken = Some(Taken { chain, sequence, id, links: 0 });
         }
-        self.acknowledge(peer, DeliverAnswer { chain, sequence, diverged: false }, To::Nobody);
+        self.acknowledge(peer, DeliverAnswer { chain, sequence, id, diverged: false }, To::Nobody);
     }
 }
 
