@@ -31,6 +31,11 @@ impl Gate {
         }
     }
 
+    /// Whether the process stands still.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

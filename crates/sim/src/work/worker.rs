@@ -87,6 +87,10 @@ fn build(world: &Arc<World>, who: &str, gate: &Gate, dice: &Dice, number: usize)
         .slots(dice.between(1, 8) as usize)
         .handler(KIND, move |context: Context, job: Job| {
             let run = Run::start(&world, &name, &context);
+            if gate.is_closed() {
+                // Begun in the instant in which the process stopped: like all that it was at, it does not know better.
+                world.check().stood_still(&name);
+            }
             Gated::new(&gate, run.work(context, job))
         })
         .build()
