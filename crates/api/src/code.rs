@@ -136,6 +136,9 @@ codes! {
     /// The model has no price.
     PriceUnknown "price_unknown" 409 Permanent "The model has no price"
         "Add the model to the price table, or charge amounts instead of usage.";
+    /// No such charge in a ledger of which the oldest entries are gone.
+    ChargeNotKept "charge_not_kept" 404 Permanent "The charge is not in the ledger any more"
+        "Refund within the ledger's retention, or give it back with a top-up.";
     /// The charge's id stands for other amounts.
     ChargeConflict "charge_conflict" 409 Permanent "The charge was recorded with other amounts"
         "Give every charge an id of its own, and repeat a charge as it was.";

@@ -16,6 +16,10 @@ pub struct LedgerReply {
     /// Where the next page begins; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+    /// Entries from before this are past the ledger's retention and no longer kept; reports still count them. Absent if
+    /// none are gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_since: Option<Instant>,
 }
 
 /// An entry. It never changes: corrections are new entries.
@@ -205,6 +209,10 @@ pub struct ReportReply {
     /// None if none is before its period ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs_out: Option<RunsOut>,
+    /// What was spent before this, and is in the sums, is past the ledger's retention: of it only days are known, and no
+    /// executions. It is counted where its day, in UTC, began. Absent if nothing is that old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detailed_since: Option<Instant>,
 }
 
 /// What was spent by one key.

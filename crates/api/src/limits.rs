@@ -130,3 +130,6 @@ impl Default for Limits {
         Self { payload_bytes: PAYLOAD_BYTES }
     }
 }
+
+/// Shortest retention of a ledger: a report's rates look back for a day.
+pub const LEDGER_RETENTION_MIN_MS: u64 = 24 * 3_600 * 1_000;

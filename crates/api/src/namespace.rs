@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::object::objects_only;
-use crate::{Problem, check};
+use crate::{LEDGER_RETENTION_MIN_MS, Problem, check};
 
 /// `PUT namespaces/{name}`: replaces the namespace's settings. What is absent has core's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,10 @@ pub struct NamespaceSettings {
     /// How long an execution that says nothing of it is kept after its end. It holds for what is submitted from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_ms: Option<u64>,
+    /// How long entries of the ledger are kept, at least: those that count in a period that is not over are kept for longer.
+    /// Their sums are kept for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger_retention_ms: Option<u64>,
 }
 
 /// A namespace.
@@ -23,6 +27,9 @@ pub struct Namespace {
     pub name: String,
     /// How long an execution that says nothing of it is kept after its end.
     pub retention_ms: u64,
+    /// How long entries of the ledger are kept, at least.
+    #[serde(default)]
+    pub ledger_retention_ms: u64,
 }
 
 /// A change of a namespace. It is answered when all partitions know it, or with 202 and those that don't yet.
@@ -41,6 +48,7 @@ objects_only!(NamespaceSettings);
 impl NamespaceSettings {
     /// Checks the range.
     pub fn validate(&self) -> Result<(), Problem> {
-        check::duration("retention_ms", self.retention_ms, 0)
+        check::duration("retention_ms", self.retention_ms, 0)?;
+        check::duration("ledger_retention_ms", self.ledger_retention_ms, LEDGER_RETENTION_MIN_MS)
     }
 }

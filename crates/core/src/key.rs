@@ -16,6 +16,7 @@
 //! | live | `w` key | an [`Ask`](crate::model::Ask) that waits for money |
 //! | live | `e` namespace 0 path 0 kind | what attempts of a kind have cost: an [`Estimate`](crate::model::Estimate) |
 //! | live | `t` namespace 0 tree | where a tree's ledger stands |
+//! | live | `u` namespace 0 tree | how far it is rolled up and trimmed: a [`LedgerMark`](crate::model::LedgerMark) |
 //! | live | `p` namespace | this partition's copy of the price table |
 //! | live | `q` namespace | the price table at its home |
 //! | live | `n` namespace | this partition's copy of a namespace's settings |
@@ -29,6 +30,9 @@
 //! | cold | `e` id, epoch | an earlier lease of an execution that names budgets |
 //! | ordered | `c` id, hash of charge id | a charge under one of its leases |
 //! | ordered | `j` hash of namespace and tree, number | an entry of a tree's ledger |
+//! | ordered | `h` hash of namespace and tree, hour, hash | what entries of an hour come to: a [`RollUp`](crate::model::RollUp) |
+//! | ordered | `d` hash of namespace and tree, day, hash | the same of a day that is past the ledger's retention |
+//! | ordered | `k` hash of namespace and tree, path | what a level counts of trimmed entries: [`Carried`](crate::model::Carried) |
 //! | ordered | `p` id, step key | a journaled step |
 //! | ordered | `l` id, number | lines of an execution's log |
 //! | ordered | `e` end, id | ended executions by time, each with a [`Mark`](crate::find::Mark) |
@@ -148,6 +152,10 @@ pub fn counters(namespace: &str, path: &str) -> Key {
 pub fn tree(namespace: &str, tree: &str) -> Key {
     named(b't', namespace, tree)
 }
+/// How far a tree's ledger is rolled up and trimmed.
+pub fn ledger_mark(namespace: &str, tree: &str) -> Key {
+    named(b'u', namespace, tree)
+}
 /// What attempts of a kind have cost under a path.
 pub fn estimate(namespace: &str, path: &str, kind: &str) -> Key {
     key(Table::Live, b'e', &[namespace.as_bytes(), &[0], path.as_bytes(), &[0], kind.as_bytes()])
@@ -171,7 +179,7 @@ pub fn namespace_home(namespace: &str) -> Key {
 fn named(kind: u8, namespace: &str, name: &str) -> Key {
     key(Table::Live, kind, &[namespace.as_bytes(), &[0], name.as_bytes()])
 }
-/// Namespace and path of a key of [`budget`], [`counters`] or [`tree`]: of the kind `kind`.
+/// Namespace and path of a key of [`budget`], [`counters`], [`tree`] or [`ledger_mark`]: of the kind `kind`.
 pub(crate) fn path_name(kind: u8, key: &[u8]) -> Option<(&str, &str)> {
     lane_name(kind, key)
 }
@@ -238,6 +246,39 @@ pub fn ledger(namespace: &str, tree: &str) -> Key {
 /// The number of an entry of a key of [`entry`].
 pub fn read_entry(key: &[u8]) -> Option<u64> {
     key.strip_prefix(b"j")?.get(16..)?.try_into().ok().map(u64::from_be_bytes)
+}
+/// What some entries of an hour come to.
+pub fn hour_roll_up(namespace: &str, tree: &str, hour: i64, of: &[u8; 16]) -> Key {
+    key(Table::Ordered, b'h', &[&name_hash(namespace, tree), &hour.to_be_bytes(), of])
+}
+/// What all roll-ups of an hour and of those after it are behind.
+pub fn hour_roll_ups(namespace: &str, tree: &str, hour: i64) -> Key {
+    key(Table::Ordered, b'h', &[&name_hash(namespace, tree), &hour.to_be_bytes()])
+}
+/// What some entries of a day come to.
+pub fn day_roll_up(namespace: &str, tree: &str, day: i64, of: &[u8; 16]) -> Key {
+    key(Table::Ordered, b'd', &[&name_hash(namespace, tree), &day.to_be_bytes(), of])
+}
+/// What all roll-ups of a day and of those after it are behind.
+pub fn day_roll_ups(namespace: &str, tree: &str, day: i64) -> Key {
+    key(Table::Ordered, b'd', &[&name_hash(namespace, tree), &day.to_be_bytes()])
+}
+/// When the hour or day of a key of [`hour_roll_up`] or [`day_roll_up`] began.
+pub fn read_roll_up(key: &[u8]) -> Option<i64> {
+    let (b'h' | b'd', rest) = key.split_first()? else { return None };
+    Some(i64::from_be_bytes(*rest.get(16..)?.first_chunk()?))
+}
+/// What a level counts of trimmed entries.
+pub fn carried(namespace: &str, tree: &str, path: &str) -> Key {
+    key(Table::Ordered, b'k', &[&name_hash(namespace, tree), path.as_bytes()])
+}
+/// What all of them begin with, in a tree.
+pub fn all_carried(namespace: &str, tree: &str) -> Key {
+    key(Table::Ordered, b'k', &[&name_hash(namespace, tree)])
+}
+/// The path of a key of [`carried`].
+pub fn read_carried(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.strip_prefix(b"k")?.get(16..)?).ok()
 }
 /// What was submitted.
 pub fn spec(id: ExecutionId) -> Key {

@@ -40,7 +40,7 @@ pub use command::{Command, Outcome, Refusal, execute};
 pub use event::{Event, EventKind};
 pub use ids::{BulkId, ExecutionId, HoldId, LeaseRef, LeaseToken, PartitionId, RequestId};
 pub use key::{Key, Table};
-pub use partition::{Corrupt, LATE_MAX, LaneCounts, LaneStanding, Partition, ReadyGroup};
+pub use partition::{Corrupt, LATE_MAX, LaneCounts, LaneStanding, LedgerWork, Partition, ReadyGroup};
 pub use txn::{ColdRead, ColdReads, Inputs, Savepoint, Txn, Write};
 
 /// Partitions of every store.

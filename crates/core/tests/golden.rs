@@ -51,6 +51,9 @@ fn rewritten(name: &str, bytes: &[u8]) -> Vec<u8> {
         "waiter" => live(key::waiter(&PermitKey { execution: id, ask: 1, n: 0 })),
         "estimate" => live(key::estimate("n", "p", "k")),
         "tree" => live(key::tree("n", "t")),
+        "ledger_mark" => live(key::ledger_mark("n", "t")),
+        "roll_up" => again::<RollUp>(bytes),
+        "carried" => again::<Carried>(bytes),
         "prices" => live(key::prices("n")),
         "entry" => again::<Entry>(bytes),
         "charge" => again::<ChargeRecord>(bytes),
@@ -257,7 +260,7 @@ fn samples() -> BTreeMap<String, Vec<u8>> {
     bed.fail(lease, "Broken").unwrap();
     keep(&mut samples, "execution-retried", &bed, key::execution(retried));
     let mut bed = Bed::at(SetNamespace::home("default"));
-    let change = NamespaceChange::Settings { retention_ms: Some(3_600_000) };
+    let change = NamespaceChange::Settings { retention_ms: Some(3_600_000), ledger_retention_ms: None };
     bed.run(Command::SetNamespace(SetNamespace { namespace: "default".into(), change })).unwrap();
     let peer = PartitionId::all().find(|peer| *peer != bed.partition.id()).unwrap();
     keep(&mut samples, "namespace", &bed, key::namespace("default"));

@@ -424,7 +424,7 @@ fn some_lines(count: u8) -> Vec<String> {
 }
 
 fn set_namespace(retention_ms: Option<Millis>) -> Command {
-    let change = NamespaceChange::Settings { retention_ms };
+    let change = NamespaceChange::Settings { retention_ms, ledger_retention_ms: None };
     Command::SetNamespace(SetNamespace { namespace: "default".into(), change })
 }
 

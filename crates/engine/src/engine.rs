@@ -34,6 +34,7 @@ mod lease;
 mod ledger;
 mod namespaces;
 pub(crate) mod observe;
+mod pieces;
 mod prices;
 mod read;
 mod report;

@@ -193,7 +193,7 @@ async fn two_runs_are_the_same() {
 async fn what_has_ended_is_kept_as_long_as_its_namespace_says() {
     let stint = TestEngine::start().await;
     let client = stint.client();
-    let settings = NamespaceSettings { retention_ms: Some(3_600_000) };
+    let settings = NamespaceSettings { retention_ms: Some(3_600_000), ..Default::default() };
     let reply = client.settings_of("default").set(settings).await.unwrap();
     assert_eq!((reply.namespace.retention_ms, reply.missing_partitions), (3_600_000, vec![]));
     let short = client.submit(Submission::new("job")).await.unwrap().id;

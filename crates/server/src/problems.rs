@@ -45,6 +45,8 @@ problems! {
     Holds: BudgetNotFound BudgetExhausted HoldTooLarge IdempotencyConflict AmountOverflow DiskFull;
     /// Says what was spent.
     Spends: BudgetNotFound PriceUnknown ChargeConflict AmountOverflow DiskFull;
+    /// Gives back what was spent.
+    Refunds: BudgetNotFound ChargeNotKept ChargeConflict AmountOverflow DiskFull;
     /// Says what an attempt spends.
     LeaseSpends: LeaseLost PriceUnknown ChargeConflict AmountOverflow DiskFull;
     /// Parks an attempt.

@@ -151,16 +151,16 @@ async fn come_to_rest(world: &Arc<World>, mut scripts: JoinSet<()>) {
     drain(world).await;
 }
 
-/// Nothing is committed while nothing happens; what has outlived its retention may go.
+/// Nothing is committed while nothing happens; what has outlived its retention may go, and hours that end be rolled up.
 async fn hold_still(world: &World) {
-    let (heads, trims) = (world.heads(), world.check().trims());
+    let (heads, before) = (world.heads(), world.check().tidied());
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let trimmed = world.check().trims();
+    let after = world.check().tidied();
     let moved: Vec<u8> = world
         .heads()
         .iter()
         .zip(&heads)
-        .filter(|(is, was)| is != was && trimmed.get(&is.0) == trims.get(&is.0))
+        .filter(|(is, was)| is != was && after.get(&is.0) == before.get(&is.0))
         .map(|(is, _)| is.0)
         .collect();
     if !moved.is_empty() {

@@ -35,8 +35,11 @@ struct Set {
     /// The namespace's name.
     name: String,
     /// How long executions that say nothing of it are kept after their end; `default` is 7 days.
+    #[arg(long, value_name = "MS|default", value_parser = retention, required_unless_present = "ledger_retention_ms")]
+    retention_ms: Option<Retention>,
+    /// How long entries of the ledger are kept at least; `default` is 400 days.
     #[arg(long, value_name = "MS|default", value_parser = retention)]
-    retention_ms: Retention,
+    ledger_retention_ms: Option<Retention>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -52,10 +55,18 @@ pub(crate) fn run(args: Args) -> Result<()> {
                 connection.run(|client| async move { Ok(client.settings_of(name).get().await?) })?;
             print(&namespace, &connection)
         }
-        Command::Set(Set { name, retention_ms: Retention(retention_ms), connection }) => {
-            let settings = NamespaceSettings { retention_ms };
-            let reply =
-                connection.run(|client| async move { Ok(client.settings_of(name).set(settings).await?) })?;
+        Command::Set(Set { name, retention_ms, ledger_retention_ms, connection }) => {
+            let reply = connection.run(|client| async move {
+                let namespace = client.settings_of(name);
+                // What is not named stays as it is.
+                let is = namespace.get().await?;
+                let settings = NamespaceSettings {
+                    retention_ms: retention_ms.map_or(Some(is.retention_ms), |Retention(ms)| ms),
+                    ledger_retention_ms: ledger_retention_ms
+                        .map_or(Some(is.ledger_retention_ms), |Retention(ms)| ms),
+                };
+                Ok(namespace.set(settings).await?)
+            })?;
             if connection.json {
                 return output::json(&reply);
             }
@@ -70,8 +81,12 @@ fn print(namespace: &Namespace, connection: &Connection) -> Result<()> {
     if connection.json {
         return output::json(namespace);
     }
-    let row = [namespace.name.clone(), namespace.retention_ms.to_string()];
-    output::table(["namespace", "retention ms"], [row])
+    let row = [
+        namespace.name.clone(),
+        namespace.retention_ms.to_string(),
+        namespace.ledger_retention_ms.to_string(),
+    ];
+    output::table(["namespace", "retention ms", "ledger retention ms"], [row])
 }
 
 fn retention(text: &str) -> Result<Retention, String> {

@@ -31,9 +31,9 @@ mod why;
 pub use act::{Act, Action};
 pub use budget::{
     BookCharge, Booked, BudgetChange, BudgetView, ChargeBudget, ChargeHold, CheckUses, DeleteBudget, Drift,
-    Elapse, ExtendAnswer, ExtendHold, HoldBudget, HoldView, ListBudgets, Place, Reconcile, Recount, Refund,
-    ReleaseHold, SetBudget, SettleHold, ShowBudget, ShowPlace, Unverified, Verify, WindowView,
-    home as budget_home,
+    Elapse, ExtendAnswer, ExtendHold, FoldLedger, HoldBudget, HoldView, ListBudgets, Place, Reconcile,
+    Recount, Refund, ReleaseHold, RollUpLedger, SetBudget, SettleHold, ShowBudget, ShowPlace, SweepLedger,
+    TrimLedger, Unverified, Verify, WindowView, home as budget_home,
 };
 pub use bulk::{Bulk, BulkChange};
 pub use cancel::{CANCEL_GRACE_MS, Cancel};
@@ -158,6 +158,14 @@ pub enum Command {
     Verify(Verify),
     /// Ask which permits are still wanted.
     Reconcile(Reconcile),
+    /// Roll up entries of a ledger.
+    RollUpLedger(RollUpLedger),
+    /// Fold roll-ups of hours into days.
+    FoldLedger(FoldLedger),
+    /// Drop roll-ups that were folded.
+    SweepLedger(SweepLedger),
+    /// Drop entries of a ledger.
+    TrimLedger(TrimLedger),
     /// Read or change the price table.
     SetPrices(SetPrices),
     /// Read or change a namespace's settings.
@@ -196,6 +204,9 @@ impl Command {
             Self::Recharge(c) => c.cold_keys(partition),
             Self::Refund(c) => c.cold_keys(),
             Self::SetBudget(c) => c.cold_keys(),
+            Self::RollUpLedger(c) => c.cold_keys(partition),
+            Self::FoldLedger(c) => c.cold_keys(),
+            Self::TrimLedger(c) => c.cold_keys(partition),
             Self::Show(c) => c.cold_keys(partition),
             Self::Peek(c) => c.cold_keys(partition),
             Self::Why(c) => c.cold_keys(partition),
@@ -232,6 +243,15 @@ pub enum Outcome {
     Unverified(Box<Recount>),
     /// What differed.
     Reconciled(Vec<Drift>),
+    /// So many entries or roll-ups were dealt with.
+    LedgerDone {
+        /// How many.
+        processed: u64,
+        /// There are more.
+        more: bool,
+    },
+    /// The ledger was trimmed meanwhile: it has to be counted again.
+    LedgerTrimmed,
     /// A price table.
     Prices(Box<PriceTable>),
     /// A namespace's settings.
@@ -413,6 +433,12 @@ pub enum Refusal {
         /// Its id.
         charge: String,
     },
+    /// No such charge in the tree, whose ledger does not reach back to its beginning.
+    #[error("no charge {charge} is in the ledger, of which what is older than its retention is gone")]
+    ChargeNotKept {
+        /// Its id.
+        charge: String,
+    },
     /// More than was charged.
     #[error("more would be refunded than {charge} has charged")]
     RefundTooLarge {
@@ -504,6 +530,10 @@ pub fn execute(
         Command::Unverified(c) => c.run(&context),
         Command::Verify(c) => c.run(&mut context),
         Command::Reconcile(c) => c.run(&mut context),
+        Command::RollUpLedger(c) => c.run(&mut context),
+        Command::FoldLedger(c) => c.run(&mut context),
+        Command::SweepLedger(c) => c.run(&mut context),
+        Command::TrimLedger(c) => c.run(&mut context),
         Command::SetPrices(c) => c.run(&mut context),
         Command::SetNamespace(c) => c.run(&mut context),
         Command::Show(c) => c.run(&context),

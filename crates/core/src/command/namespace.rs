@@ -18,6 +18,8 @@ pub enum NamespaceChange {
     Settings {
         /// How long executions are kept after their end.
         retention_ms: Option<Millis>,
+        /// How long entries of ledgers are kept at least.
+        ledger_retention_ms: Option<Millis>,
     },
 }
 
@@ -45,7 +47,9 @@ impl SetNamespace {
         let mut settings = before.clone();
         match self.change {
             NamespaceChange::Read => {}
-            NamespaceChange::Settings { retention_ms } => settings.retention_ms = retention_ms,
+            NamespaceChange::Settings { retention_ms, ledger_retention_ms } => {
+                (settings.retention_ms, settings.ledger_retention_ms) = (retention_ms, ledger_retention_ms);
+            }
         }
         if settings == before {
             return Ok(Outcome::Namespace(settings));
@@ -111,7 +115,7 @@ mod tests {
     }
 
     fn set(bed: &mut Bed, retention_ms: Option<Millis>) -> NamespaceSettings {
-        let change = NamespaceChange::Settings { retention_ms };
+        let change = NamespaceChange::Settings { retention_ms, ledger_retention_ms: None };
         match bed.run(Command::SetNamespace(SetNamespace { namespace: "default".into(), change })) {
             Ok(Outcome::Namespace(settings)) => settings,
             other => panic!("{other:?}"),
@@ -138,7 +142,9 @@ mod tests {
     fn it_holds_in_every_partition_for_what_names_none() {
         let (mut home, mut other) = pair();
         assert_eq!(retention(&mut other, None), None);
-        assert_eq!(set(&mut home, Some(HOUR)), NamespaceSettings { generation: 1, retention_ms: Some(HOUR) });
+        let expected =
+            NamespaceSettings { generation: 1, retention_ms: Some(HOUR), ledger_retention_ms: None };
+        assert_eq!(set(&mut home, Some(HOUR)), expected);
         assert_eq!(retention(&mut home, None), Some(HOUR));
         assert_eq!(retention(&mut other, None), None, "it has not heard of it");
         deliver(&mut home, &mut other);

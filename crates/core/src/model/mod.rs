@@ -22,9 +22,11 @@ mod policy;
 mod policy_row;
 mod price;
 mod record;
+mod rollup;
 mod spec;
 mod spending;
 mod step;
+mod wide;
 mod window;
 
 pub use amounts::{AmountOverflow, Amounts, AmountsError, DIMENSION_BYTES_MAX, DIMENSIONS_MAX};
@@ -56,10 +58,14 @@ pub use price::{
     PriceTable, PriceTableError, USD_MICROS, Unpriced, Usage,
 };
 pub use record::{ArchiveRecord, Record};
+pub use rollup::{
+    Carried, CarriedWindow, DAY_MS, HOUR_MS, LEDGER_RETENTION_MS, LedgerMark, RollUp, SpendOf, day, hour,
+};
 pub use spec::Spec;
 pub use spending::{
     BudgetUse, EpochRecord, Permit, PermitState, REST_MS, Spending, TENTATIVE_MS, UNUSED_MS, USES_MAX,
     WALL_CLOCK,
 };
 pub use step::{StepOutcome, StepRecord};
+pub use wide::Wide;
 pub use window::{Period, ROLLING_BUCKETS, ROLLING_MAX_MS, ROLLING_MIN_MS, WindowError, WindowKind};

@@ -15,4 +15,7 @@ pub struct NamespaceSettings {
     /// Executions are kept this long after their end; `None` is [`RETENTION_MS`](super::RETENTION_MS).
     #[n(1)]
     pub retention_ms: Option<Millis>,
+    /// Entries of ledgers are kept at least this long; `None` is [`LEDGER_RETENTION_MS`](super::LEDGER_RETENTION_MS).
+    #[n(2)]
+    pub ledger_retention_ms: Option<Millis>,
 }

@@ -21,6 +21,7 @@ use super::log::LogSize;
 use super::namespace::NamespaceSettings;
 use super::policy::{DEFAULT_POLICY, Policy};
 use super::price::PriceTable;
+use super::rollup::LedgerMark;
 use super::spending::Spending;
 use crate::Millis;
 use crate::ids::{ExecutionId, LeaseToken, RequestId};
@@ -54,6 +55,8 @@ pub enum Record {
     Estimate(Box<Estimate>),
     /// Where a tree's ledger stands.
     Tree(TreeRecord),
+    /// How far a tree's ledger is rolled up and trimmed.
+    LedgerMark(Box<LedgerMark>),
     /// A copy of the price table, or the table itself at its home.
     Prices(Box<PriceTable>),
     /// A copy of a namespace's settings, or the settings at their home.
@@ -96,6 +99,7 @@ impl Record {
             Some((b'w', _)) => minicbor::decode(value).map(|r| Self::Waiter(Box::new(r))).map_err(text),
             Some((b'e', _)) => minicbor::decode(value).map(|r| Self::Estimate(Box::new(r))).map_err(text),
             Some((b't', _)) => minicbor::decode(value).map(Self::Tree).map_err(text),
+            Some((b'u', _)) => minicbor::decode(value).map(|r| Self::LedgerMark(Box::new(r))).map_err(text),
             Some((b'p' | b'q', _)) => {
                 minicbor::decode(value).map(|r| Self::Prices(Box::new(r))).map_err(text)
             }
@@ -120,6 +124,7 @@ impl Record {
             Self::Waiter(ask) => to_vec(ask),
             Self::Estimate(estimate) => to_vec(estimate),
             Self::Tree(tree) => to_vec(tree),
+            Self::LedgerMark(mark) => to_vec(&**mark),
             Self::Prices(prices) => to_vec(prices),
             Self::Namespace(settings) => to_vec(settings),
         }

@@ -6,6 +6,7 @@
 mod budgets;
 mod counts;
 mod lanes;
+mod ledgers;
 mod list;
 mod money;
 mod namespaces;
@@ -31,6 +32,7 @@ use budgets::Budgets;
 pub(crate) use budgets::Due;
 pub use counts::LaneCounts;
 use lanes::Lanes;
+pub use ledgers::LedgerWork;
 use policies::Policies;
 pub(crate) use ready::Ready;
 pub use ready::ReadyGroup;

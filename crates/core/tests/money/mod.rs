@@ -150,6 +150,40 @@ fn entry() -> Entry {
     }
 }
 
+fn roll_up() -> RollUp {
+    let charge = RollUp::of(41, &entry()).unwrap();
+    let refund = Entry { kind: EntryKind::Refund, ..entry() };
+    let mut sum = RollUp::of(44, &refund).unwrap();
+    sum.add(&charge);
+    sum
+}
+
+/// One whose sums no amount could hold.
+fn wide() -> RollUp {
+    let most = Entry::new(AT, EntryKind::Charge, "acme", Amounts::of([("usd_micros", u64::MAX)]));
+    let mut sum = RollUp::of(1, &most).unwrap();
+    sum.add(&RollUp::of(2, &most).unwrap());
+    sum
+}
+
+fn ledger_mark() -> LedgerMark {
+    LedgerMark {
+        rolled: 90,
+        until: hour(AT),
+        until_seq: 88,
+        folded: day(AT),
+        cursor: Some(vec![b'h', 1, 2]),
+        swept: day(AT) - DAY_MS,
+        trimmed: 40,
+        cleared: day(AT) - 2 * DAY_MS,
+    }
+}
+
+fn carried() -> Carried {
+    let window = |name: &str, since| CarriedWindow { name: name.into(), since, used: usd(7_000) };
+    Carried { windows: vec![window("", 0), window("total", 12)] }
+}
+
 fn link(message: Message) -> Vec<u8> {
     Record::Link(Box::new(Link { sequence: 4, id: 77, previous: 76, chain: 2, message })).encode()
 }
@@ -191,6 +225,11 @@ pub fn samples() -> Vec<(String, Vec<u8>)> {
     let held = vec![HeldPermit { key: key(), ask: ask() }];
     let (path, namespace) = ("acme".to_owned(), "default".to_owned());
     let (on_hard, grace_ms) = (OnHard::Suspend, 30_000);
+    let settings = NamespaceSettings {
+        generation: 2,
+        retention_ms: Some(3_600_000),
+        ledger_retention_ms: Some(2 * DAY_MS),
+    };
     let samples = [
         ("execution-spending", Record::Execution(Box::new(execution)).encode()),
         ("budget-day", Record::Budget(Box::new(budget(WindowKind::Day { zone: zone() }))).encode()),
@@ -208,6 +247,13 @@ pub fn samples() -> Vec<(String, Vec<u8>)> {
         ("tree", Record::Tree(TreeRecord { seq: 41 }).encode()),
         ("prices", Record::Prices(Box::new(table.clone())).encode()),
         ("entry", entry().encode()),
+        ("roll_up", roll_up().encode()),
+        ("roll_up-wide", wide().encode()),
+        ("carried", carried().encode()),
+        ("ledger_mark", Record::LedgerMark(Box::new(ledger_mark())).encode()),
+        ("namespace-ledger", Record::Namespace(settings.clone()).encode()),
+        ("namespace_home-ledger", Record::Namespace(settings.clone()).encode()),
+        ("link-namespace-ledger", link(Message::Namespace { namespace: namespace.clone(), settings })),
         (
             "charge",
             ChargeRecord {

@@ -94,6 +94,7 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::UsageWrong { .. } => of(Code::InvalidField).at("usage"),
         Refusal::ChargeConflict { .. } => of(Code::ChargeConflict),
         Refusal::ChargeNotFound { .. } | Refusal::HoldNotFound { .. } => of(Code::NotFound),
+        Refusal::ChargeNotKept { .. } => of(Code::ChargeNotKept),
         Refusal::RefundTooLarge { .. } => of(Code::InvalidField).at("amounts"),
         Refusal::AmountOverflow { .. } => of(Code::AmountOverflow),
         Refusal::HoldConflict { .. } => of(Code::IdempotencyConflict).at("id"),

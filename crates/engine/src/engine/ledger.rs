@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use stint_api::{
-    Code, DEFAULT_NAMESPACE, LedgerEntry, LedgerReply, LedgerRequest, Problem, ReconcileReply,
+    Code, DEFAULT_NAMESPACE, Instant, LedgerEntry, LedgerReply, LedgerRequest, Problem, ReconcileReply,
     ReconcileRequest,
 };
 use stint_core::command::{CheckUses, Unverified, budget_home};
@@ -46,13 +46,19 @@ impl Engine {
         let wanted = Wanted::of(path, &request)?;
         let cursor = request.cursor.as_deref().map(|text| text.parse::<u64>().map_err(|_| bad_cursor()));
         let cursor = cursor.transpose()?;
+        let mark = self.0.mark(namespace, path).await?;
+        let kept_since = (mark.trimmed > 0).then(|| Instant::from_millis(mark.folded));
         let mut walk = self.0.walk(namespace, path, cursor, request.newest_first).await?;
         let (mut entries, mut looked_at, mut last) = (Vec::new(), 0, None);
         while let Some(rows) = self.0.next(&mut walk).await? {
             for (seq, entry) in rows {
                 if entries.len() == limit || looked_at == LOOKED_AT {
                     let next_cursor = last.map(|seq: u64| seq.to_string());
-                    return Ok(LedgerReply { entries: self.0.tagged(entries).await?, next_cursor });
+                    return Ok(LedgerReply {
+                        entries: self.0.tagged(entries).await?,
+                        next_cursor,
+                        kept_since,
+                    });
                 }
                 (last, looked_at) = (Some(seq), looked_at + 1);
                 if wanted.wants(&entry) {
@@ -60,7 +66,7 @@ impl Engine {
                 }
             }
         }
-        Ok(LedgerReply { entries: self.0.tagged(entries).await?, next_cursor: None })
+        Ok(LedgerReply { entries: self.0.tagged(entries).await?, next_cursor: None, kept_since })
     }
 
     /// Counts a tree's ledger again and corrects what differs, or only says it.
@@ -75,7 +81,9 @@ impl Engine {
         let (counted, drifts) = counted.map_err(|error| match error {
             ReconcileError::Call(error) => problem(error),
             ReconcileError::Store(error) => problem(CallError::Store(error.to_string())),
-            unreadable @ ReconcileError::Entry { .. } => Problem::new(Code::Internal, unreadable.to_string()),
+            unreadable @ (ReconcileError::Entry { .. } | ReconcileError::Carried(_)) => {
+                Problem::new(Code::Internal, unreadable.to_string())
+            }
         })?;
         let drifts = drifts.into_iter().map(drift).collect();
         Ok(ReconcileReply { counted: counted as u64, drifts, dry_run: request.dry_run })
@@ -117,19 +125,35 @@ impl Inner {
         newest_first: bool,
     ) -> Result<Walk, Problem> {
         check_budget(namespace, path)?;
-        let (home, tree) = (budget_home(namespace, path), tree(path));
+        let home = budget_home(namespace, path);
         // Its answer leaves when all that it saw is committed, so the range sees all that was answered before.
         let nothing = CheckUses { namespace: namespace.to_owned(), uses: Vec::new() };
         self.call(home, Command::CheckUses(nothing)).await?;
-        let all = key::ledger(namespace, tree);
-        let at = |seq| key::entry(namespace, tree, seq);
         let (from, to) = match behind {
-            None => (at(0), end(&all)),
-            Some(seq) if newest_first => (at(0), at(seq)),
-            Some(seq) => (at(seq.saturating_add(1)), end(&all)),
+            None => (0, None),
+            Some(seq) if newest_first => (0, seq.checked_sub(1)),
+            Some(seq) => (seq, None),
         };
-        let range = store::Range { from: from.bytes, to: to.bytes, reverse: newest_first, limit: ROWS };
-        Ok(Walk { partition: store::PartitionId(home.0), range, done: false })
+        Ok(self.walk_between(namespace, path, from, to, newest_first))
+    }
+
+    /// Begins to read the entries behind one and up to another, or to the end.
+    pub(super) fn walk_between(
+        &self,
+        namespace: &str,
+        path: &str,
+        behind: u64,
+        upto: Option<u64>,
+        newest_first: bool,
+    ) -> Walk {
+        let (home, tree) = (budget_home(namespace, path), tree(path));
+        let from = key::entry(namespace, tree, behind.saturating_add(1)).bytes;
+        let to = match upto {
+            Some(seq) => key::entry(namespace, tree, seq.saturating_add(1)),
+            None => end(&key::ledger(namespace, tree)),
+        };
+        let range = store::Range { from, to: to.bytes, reverse: newest_first, limit: ROWS };
+        Walk { partition: store::PartitionId(home.0), range, done: false }
     }
 
     /// Entries as the API shows them, with the tags of their executions, as far as those are kept.

@@ -3,7 +3,7 @@
 use stint_api::{Namespace, NamespaceReply, NamespaceSettings, Problem, check_namespace};
 use stint_core::Command;
 use stint_core::command::{NamespaceChange, Outcome, SetNamespace};
-use stint_core::model::{self, RETENTION_MS};
+use stint_core::model::{self, LEDGER_RETENTION_MS, RETENTION_MS};
 
 use super::{Engine, Inner};
 use crate::edge::lease::ms;
@@ -26,7 +26,10 @@ impl Engine {
     ) -> Result<NamespaceReply, Problem> {
         settings.validate()?;
         let changes = self.0.waiters.copied();
-        let change = NamespaceChange::Settings { retention_ms: settings.retention_ms.map(millis) };
+        let change = NamespaceChange::Settings {
+            retention_ms: settings.retention_ms.map(millis),
+            ledger_retention_ms: settings.ledger_retention_ms.map(millis),
+        };
         let settings = self.0.set_namespace(name, change).await?;
         let (of, generation) = (name.to_owned(), settings.generation);
         let is_new = move |partition: &stint_core::Partition| {
@@ -54,5 +57,9 @@ impl Inner {
 }
 
 fn view(name: &str, settings: &model::NamespaceSettings) -> Namespace {
-    Namespace { name: name.to_owned(), retention_ms: ms(settings.retention_ms.unwrap_or(RETENTION_MS)) }
+    Namespace {
+        name: name.to_owned(),
+        retention_ms: ms(settings.retention_ms.unwrap_or(RETENTION_MS)),
+        ledger_retention_ms: ms(settings.ledger_retention_ms.unwrap_or(LEDGER_RETENTION_MS)),
+    }
 }

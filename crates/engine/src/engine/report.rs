@@ -1,4 +1,5 @@
-//! Reports: what was spent, by what, and how long the rest lasts. Made from the ledger, entry by entry.
+//! Reports: what was spent, by what, and how long the rest lasts. Made from roll-ups, and where there are none yet from the
+//! ledger's entries: the result is the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,16 +7,27 @@ use stint_api::{Amounts, Instant, ReportBy, ReportEvery, ReportReply, ReportRequ
 use stint_api::{LIST_LIMIT, Problem};
 use stint_core::Millis;
 use stint_core::command::{BudgetView, Outcome, ShowBudget, budget_home};
-use stint_core::model::{Entry, EntryKind, WindowKind, is_under};
+use stint_core::model::{DAY_MS, HOUR_MS, RollUp, WindowKind};
 use stint_core::{Command, ExecutionId, model};
 
-use super::Engine;
 use super::budgets::check_budget;
+use super::{Engine, Inner};
+use crate::CallError;
 use crate::edge::problem::{problem, unexpected};
 use crate::find::tags_of;
 
-const HOUR_MS: Millis = 3_600_000;
-const DAY_MS: Millis = 24 * HOUR_MS;
+/// A report whose hours become days while it is made is made again so often.
+const MADE_MAX: usize = 10;
+
+/// What a report adds up.
+#[derive(Default)]
+struct Sums {
+    rows: BTreeMap<(Option<Millis>, String), Sum>,
+    total: Sum,
+    last_hour: Sum,
+    last_day: Sum,
+    detailed_since: Option<Millis>,
+}
 
 /// Sums by dimension; what is given back may come before what it was taken from.
 #[derive(Default)]
@@ -38,39 +50,8 @@ impl Engine {
         let Outcome::Budget(view) = shown else { return Err(unexpected()) };
         let now = self.0.node.now();
         let by = request.by.clone().unwrap_or(ReportBy::Path);
-        let since = request.since.map_or(Millis::MIN, |since| since.millis());
-        let until = request.until.map_or(Millis::MAX, |until| until.millis());
-        let mut rows: BTreeMap<(Option<Millis>, String), Sum> = BTreeMap::new();
-        let (mut total, mut last_hour, mut last_day) = (Sum::default(), Sum::default(), Sum::default());
-        // The newest first: what is older than all that is asked for need not be read.
-        let mut walk = self.0.walk(namespace, path, None, true).await?;
-        let mut tags: BTreeMap<ExecutionId, Vec<(String, String)>> = BTreeMap::new();
-        'all: while let Some(entries) = self.0.next(&mut walk).await? {
-            if let ReportBy::Tag(_) = by {
-                let of = entries.iter().filter_map(|(_, entry)| entry.execution);
-                let unknown: BTreeSet<ExecutionId> = of.filter(|id| !tags.contains_key(id)).collect();
-                tags.extend(tags_of(&self.0.node, &unknown).await.map_err(problem)?);
-            }
-            for (_, entry) in entries {
-                if entry.at < since.min(now - DAY_MS) {
-                    break 'all;
-                }
-                if !is_under(&entry.path, path) {
-                    continue;
-                }
-                if entry.at >= since && entry.at < until {
-                    let at = request.every.map(|every| begin(every, entry.at));
-                    rows.entry((at, key(&by, &entry, &tags))).or_default().add(&entry);
-                    total.add(&entry);
-                }
-                if entry.at > now - HOUR_MS {
-                    last_hour.add(&entry);
-                }
-                if entry.at > now - DAY_MS {
-                    last_day.add(&entry);
-                }
-            }
-        }
+        let Sums { mut rows, total, last_hour, last_day, detailed_since } =
+            self.0.sums(namespace, path, &by, &request, now).await?;
         rows.retain(|_, sum| !sum.amounts.is_empty());
         let truncated = rows.len() > LIST_LIMIT as usize;
         let shown = rows.into_iter().take(LIST_LIMIT as usize).map(|((at, key), sum)| ReportRow {
@@ -90,20 +71,80 @@ impl Engine {
             burn_per_hour,
             burn_per_hour_of_day,
             runs_out,
+            detailed_since: detailed_since.map(Instant::from_millis),
         })
     }
 }
 
+impl Inner {
+    async fn sums(
+        &self,
+        namespace: &str,
+        path: &str,
+        by: &ReportBy,
+        request: &ReportRequest,
+        now: Millis,
+    ) -> Result<Sums, Problem> {
+        for _ in 0..MADE_MAX {
+            if let Some(sums) = self.try_sums(namespace, path, by, request, now).await? {
+                return Ok(sums);
+            }
+        }
+        Err(problem(CallError::Overloaded))
+    }
+
+    /// The sums of a report; none if hours became days meanwhile.
+    async fn try_sums(
+        &self,
+        namespace: &str,
+        path: &str,
+        by: &ReportBy,
+        request: &ReportRequest,
+        now: Millis,
+    ) -> Result<Option<Sums>, Problem> {
+        let since = request.since.map_or(Millis::MIN, |since| since.millis());
+        let until = request.until.map_or(Millis::MAX, |until| until.millis());
+        let (hour_ago, day_ago) = (now - HOUR_MS + 1, now - DAY_MS + 1);
+        let edges = [since, until, hour_ago, day_ago];
+        let mut pieces = self.pieces(namespace, path, since.min(day_ago), &edges).await?;
+        let mut sums = Sums::default();
+        let mut tags: BTreeMap<ExecutionId, Vec<(String, String)>> = BTreeMap::new();
+        while let Some(page) = pieces.next(self).await? {
+            if let ReportBy::Tag(_) = by {
+                let of = page.iter().filter_map(|(_, rolled)| rolled.of.execution);
+                let unknown: BTreeSet<ExecutionId> = of.filter(|id| !tags.contains_key(id)).collect();
+                tags.extend(tags_of(&self.node, &unknown).await.map_err(problem)?);
+            }
+            for (at, rolled) in page {
+                if at >= since && at < until {
+                    let begun = request.every.map(|every| begin(every, at));
+                    sums.rows.entry((begun, key(by, &rolled, &tags))).or_default().add(&rolled);
+                    sums.total.add(&rolled);
+                }
+                if at >= hour_ago {
+                    sums.last_hour.add(&rolled);
+                }
+                if at >= day_ago {
+                    sums.last_day.add(&rolled);
+                }
+            }
+        }
+        sums.detailed_since = pieces.detailed_since();
+        Ok(pieces.hold(self).await?.then_some(sums))
+    }
+}
+
 impl Sum {
-    fn add(&mut self, entry: &Entry) {
-        let sign = match entry.kind {
-            EntryKind::Charge | EntryKind::Adjustment => 1,
-            EntryKind::Refund => -1,
-            _ => return,
-        };
-        self.charges += u64::from(entry.kind == EntryKind::Charge);
-        for (dimension, amount) in entry.amounts.iter() {
-            *self.amounts.entry(dimension.to_owned()).or_default() += sign * i128::from(amount);
+    fn add(&mut self, rolled: &RollUp) {
+        self.charges += rolled.charges;
+        let wide = |sum: u128| i128::try_from(sum).unwrap_or(i128::MAX);
+        for (dimension, sum) in rolled.spent.iter() {
+            let at = self.amounts.entry(dimension.to_owned()).or_default();
+            *at = at.saturating_add(wide(sum));
+        }
+        for (dimension, sum) in rolled.refunded.iter() {
+            let at = self.amounts.entry(dimension.to_owned()).or_default();
+            *at = at.saturating_sub(wide(sum));
         }
     }
 
@@ -125,15 +166,16 @@ fn begin(every: ReportEvery, at: Millis) -> Millis {
     at - at.rem_euclid(length)
 }
 
-/// Under what an entry is summed. Tags are those that its execution was submitted with; once that is trimmed, none.
-fn key(by: &ReportBy, entry: &Entry, tags: &BTreeMap<ExecutionId, Vec<(String, String)>>) -> String {
+/// Under what something spent is summed. Tags are those that its execution was submitted with; once that is trimmed, none.
+fn key(by: &ReportBy, rolled: &RollUp, tags: &BTreeMap<ExecutionId, Vec<(String, String)>>) -> String {
+    let of = &rolled.of;
     match by {
-        ReportBy::Path => entry.path.clone(),
-        ReportBy::Kind => entry.execution_kind.clone().unwrap_or_default(),
-        ReportBy::Execution => entry.execution.map(|id| id.to_string()).unwrap_or_default(),
-        ReportBy::Model => entry.model.clone().unwrap_or_default(),
+        ReportBy::Path => of.path.clone(),
+        ReportBy::Kind => of.kind.clone().unwrap_or_default(),
+        ReportBy::Execution => of.execution.map(|id| id.to_string()).unwrap_or_default(),
+        ReportBy::Model => of.model.clone().unwrap_or_default(),
         ReportBy::Tag(key) => {
-            let tags = entry.execution.and_then(|id| tags.get(&id));
+            let tags = of.execution.and_then(|id| tags.get(&id));
             let found = tags.into_iter().flatten().find(|(name, _)| name == key);
             found.map(|(_, value)| value.clone()).unwrap_or_default()
         }

@@ -27,6 +27,7 @@ pub(super) fn kind_name(table: Table, key: &[u8]) -> Option<&'static str> {
         (Table::Live, b'w') => "wait for a budget",
         (Table::Live, b'e') => "estimate",
         (Table::Live, b't') => "ledger",
+        (Table::Live, b'u') => "progress of a ledger",
         (Table::Live, b'p') => "price table",
         (Table::Live, b'q') => "price table at home",
         (Table::Live, b'n') => "namespace settings",
@@ -41,6 +42,9 @@ pub(super) fn kind_name(table: Table, key: &[u8]) -> Option<&'static str> {
         (Table::Cold, b'e') => "earlier lease",
         (Table::Ordered, b'c') => "charge under a lease",
         (Table::Ordered, b'j') => "ledger entry",
+        (Table::Ordered, b'h') => "roll-up of an hour",
+        (Table::Ordered, b'd') => "roll-up of a day",
+        (Table::Ordered, b'k') => "sums of trimmed entries",
         (Table::Ordered, b'p') => "step",
         (Table::Ordered, b'l') => "log lines",
         (Table::Ordered, b'e') => "index of ended executions",
@@ -74,7 +78,7 @@ mod tests {
         let id = ExecutionId([7; 16]);
         let permit = PermitKey { execution: id, ask: 1, n: 0 };
         let hold = HoldKey::Permit(permit);
-        let keys: [Key; 32] = [
+        let keys: [Key; 36] = [
             key::execution(id),
             key::lane("a", "b"),
             key::lane_home("a", "b"),
@@ -87,6 +91,7 @@ mod tests {
             key::waiter(&permit),
             key::estimate("a", "b", "c"),
             key::tree("a", "b"),
+            key::ledger_mark("a", "b"),
             key::prices("a"),
             key::prices_home("a"),
             key::namespace("a"),
@@ -95,6 +100,9 @@ mod tests {
             key::epoch(id, 1),
             key::lease_charge(id, "c"),
             key::entry("a", "b", 1),
+            key::hour_roll_up("a", "b", 1, &[1; 16]),
+            key::day_roll_up("a", "b", 1, &[1; 16]),
+            key::carried("a", "b", "b/c"),
             key::spec(id),
             key::input(id),
             key::output(id),

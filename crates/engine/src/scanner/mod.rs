@@ -3,6 +3,7 @@
 //! Due work is not theirs: timers do that to the millisecond.
 
 mod audit;
+mod ledgers;
 mod log;
 pub(crate) mod reconciler;
 mod retention;
@@ -53,6 +54,7 @@ pub(crate) fn start(shared: &Arc<Shared>) {
         Box::new(log::LogTrimmer::new(shared.clone())),
         Box::new(audit::Audit::new(shared.clone())),
         Box::new(reconciler::Reconciler::new(shared.clone())),
+        Box::new(ledgers::Ledgers::new(shared.clone())),
     ];
     for scanner in scanners {
         let shared = shared.clone();

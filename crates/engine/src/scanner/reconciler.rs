@@ -31,6 +31,9 @@ const BACK_OFFS_MAX: u32 = 6;
 /// Entries of one read.
 const ROWS: usize = 1_000;
 
+/// A ledger that is trimmed while it is counted is counted again so often.
+const COUNTED_MAX: usize = 10;
+
 /// What is known of one partition.
 #[derive(Clone, Copy, Default)]
 struct Known {
@@ -68,6 +71,9 @@ pub(crate) enum ReconcileError {
         /// Why.
         reason: String,
     },
+    /// What a level carries on from trimmed entries makes no sense.
+    #[error("the sums of trimmed entries can't be read: {0}")]
+    Carried(String),
 }
 
 /// Counts a tree's ledger, or one of its budgets', and corrects what differs unless it is only to be said; how many budgets
@@ -77,20 +83,50 @@ pub(crate) async fn reconcile(
     unverified: Unverified,
     dry_run: bool,
 ) -> Result<(usize, Vec<Drift>), ReconcileError> {
+    for _ in 0..COUNTED_MAX {
+        if let Some(found) = count(shared, unverified.clone(), dry_run).await? {
+            return Ok(found);
+        }
+    }
+    Err(CallError::Overloaded.into())
+}
+
+/// The same, once; none if the ledger was trimmed meanwhile.
+async fn count(
+    shared: &Shared,
+    unverified: Unverified,
+    dry_run: bool,
+) -> Result<Option<(usize, Vec<Drift>)>, ReconcileError> {
     let (namespace, tree) = (unverified.namespace.clone(), unverified.tree.clone());
     let partition = stint_core::command::budget_home(&namespace, &tree);
+    let of = store::PartitionId(partition.0);
     let Outcome::Unverified(mut recount) = shared.call(partition, Command::Unverified(unverified)).await?
     else {
         return Err(CallError::Internal.into());
     };
     if recount.is_empty() {
-        return Ok((0, Vec::new()));
+        return Ok(Some((0, Vec::new())));
+    }
+    if recount.carries {
+        let all = key::all_carried(&namespace, &tree);
+        let mut range = store::Range::prefix(&all.bytes, ROWS);
+        loop {
+            let page = shared.store.range(of, range.clone()).await?;
+            for (row, value) in page.rows {
+                let carried = minicbor::decode(&value).map_err(|e| ReconcileError::Carried(e.to_string()))?;
+                recount.carry(key::read_carried(&row).unwrap_or_default(), &carried);
+            }
+            match page.cursor {
+                Some(cursor) => range.from = cursor,
+                None => break,
+            }
+        }
     }
     let from = key::entry(&namespace, &tree, recount.from.saturating_add(1)).bytes;
     let to = key::entry(&namespace, &tree, recount.upto.saturating_add(1)).bytes;
     let mut range = store::Range { from, to, reverse: false, limit: ROWS };
     loop {
-        let page = shared.store.range(store::PartitionId(partition.0), range.clone()).await?;
+        let page = shared.store.range(of, range.clone()).await?;
         for (row, value) in page.rows {
             let seq = key::read_entry(&row).unwrap_or_default();
             let entry: Entry = minicbor::decode(&value)
@@ -104,7 +140,8 @@ pub(crate) async fn reconcile(
     }
     let counted = recount.len();
     match shared.call(partition, Command::Verify(Verify { recount: *recount, dry_run })).await? {
-        Outcome::Reconciled(drifts) => Ok((counted, drifts)),
+        Outcome::Reconciled(drifts) => Ok(Some((counted, drifts))),
+        Outcome::LedgerTrimmed => Ok(None),
         _ => Err(CallError::Internal.into()),
     }
 }

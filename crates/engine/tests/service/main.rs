@@ -14,6 +14,7 @@ mod exchange;
 mod find;
 mod idempotency;
 mod lanes;
+mod ledgers;
 mod lifecycle;
 mod logs;
 mod order;

@@ -18,7 +18,7 @@ use crate::transport::Request;
 ///
 /// let staging: NamespaceHandle = client.settings_of("staging");
 /// // What is submitted from now on, and says nothing of it, is kept for a day after its end.
-/// staging.set(NamespaceSettings { retention_ms: Some(24 * 3_600_000) }).await?;
+/// staging.set(NamespaceSettings { retention_ms: Some(24 * 3_600_000), ..Default::default() }).await?;
 /// assert_eq!(staging.get().await?.retention_ms, 24 * 3_600_000);
 /// # stint.close().await;
 /// # Ok(())

@@ -333,7 +333,7 @@ async fn lanes() {
 async fn namespaces() {
     let served = Served::start().await;
     let mut client = served.client().await;
-    let own = |ms: u64| json!({"name": "n", "retention_ms": ms});
+    let own = |ms: u64| json!({"name": "n", "retention_ms": ms, "ledger_retention_ms": 34_560_000_000_u64});
     let week = 7 * 24 * 3_600_000;
     assert_eq!(client.get("/v1/namespaces/n").await.json(), own(week));
     let json = "content-type: application/json\r\n";
@@ -344,6 +344,7 @@ async fn namespaces() {
     for (path, body, field) in [
         ("n", r#"{"retention_ms":-1}"#, "retention_ms"),
         ("n", r#"{"retention_ms":99999999999999}"#, "retention_ms"),
+        ("n", r#"{"ledger_retention_ms":86399999}"#, "ledger_retention_ms"),
         ("n", r#"{"retention":1}"#, "retention"),
         ("no%20name", "{}", "name"),
     ] {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use stint_core::ExecutionId;
 use stint_store::{PARTITIONS, PartitionId};
 
@@ -47,14 +49,19 @@ impl Checker {
             .collect()
     }
 
-    /// Executions that were trimmed, by partition.
-    pub(crate) fn trims(&mut self) -> BTreeMap<u8, usize> {
+    /// What the clock alone has done, by partition: executions that were trimmed, and how far ledgers are rolled up.
+    pub(crate) fn tidied(&mut self) -> BTreeMap<u8, (usize, Vec<Bytes>)> {
         self.look();
-        let mut trims = BTreeMap::new();
+        let mut tidied: BTreeMap<u8, (usize, Vec<Bytes>)> = BTreeMap::new();
         for id in &self.trimmed {
-            *trims.entry(id.partition().0).or_default() += 1;
+            tidied.entry(id.partition().0).or_default().0 += 1;
         }
-        trims
+        for partition in 0..PARTITIONS {
+            let dump = self.store.dump(PartitionId(partition));
+            let marks = dump.live.iter().filter(|(key, _)| key.first() == Some(&b'u'));
+            tidied.entry(partition).or_default().1.extend(marks.map(|(_, mark)| mark.clone()));
+        }
+        tidied
     }
 
     /// All that must hold at rest.

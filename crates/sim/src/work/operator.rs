@@ -43,7 +43,10 @@ pub(crate) async fn run(world: Arc<World>) {
             }
             5 => {
                 let retention_ms = dice.chance(800).then(|| dice.between(20_000, 86_400_000));
-                let _sure = client.settings_of("default").set(NamespaceSettings { retention_ms }).await;
+                let _sure = client
+                    .settings_of("default")
+                    .set(NamespaceSettings { retention_ms, ..NamespaceSettings::default() })
+                    .await;
             }
             _ => {
                 let _only_must_not_panic = lane.get().await;

@@ -51,6 +51,9 @@ fn print(report: &ReportReply) -> Result<()> {
     if report.truncated {
         eprintln!("stint: there are more rows; narrow it with --since and --until");
     }
+    if let Some(since) = report.detailed_since {
+        eprintln!("stint: of what was spent before {since} only days are known, and no executions");
+    }
     output::line(format_args!("in all           {}", shown(&report.total)))?;
     output::line(format_args!("in the last hour {} per hour", shown(&report.burn_per_hour)))?;
     output::line(format_args!("in the last day  {} per hour", shown(&report.burn_per_hour_of_day)))?;

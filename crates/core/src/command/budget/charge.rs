@@ -303,7 +303,12 @@ impl Refund {
             return Ok(Outcome::Booked(Booked { seq: record.seq, existed: true, ..Booked::default() }));
         }
         let at = key::charge(namespace, tree, &self.charge_id);
-        let not_found = || Refusal::ChargeNotFound { charge: self.charge_id.clone() };
+        let is_whole = context.partition.ledger_mark(namespace, tree).trimmed == 0;
+        let charge = || self.charge_id.clone();
+        let not_found = || match is_whole {
+            true => Refusal::ChargeNotFound { charge: charge() },
+            false => Refusal::ChargeNotKept { charge: charge() },
+        };
         let mut charge = context.decode::<ChargeRecord>(&at)?.ok_or_else(not_found)?;
         if charge.quarantined == Some(true) || !crate::model::is_under(&charge.path, &self.path) {
             return Err(not_found());

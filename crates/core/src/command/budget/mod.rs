@@ -11,25 +11,34 @@
 //! | `elapse.rs` | what the clock has to do |
 //! | `read.rs` | budgets as they stand |
 //! | `reconcile.rs` | counters against the ledger |
+//! | `roll_up.rs` | entries are rolled up by hours |
+//! | `fold.rs` | hours long ago become days |
+//! | `trim_ledger.rs` | entries long ago go |
 
 mod book;
 mod charge;
 mod elapse;
+mod fold;
 mod hold;
 mod queue;
 mod read;
 mod reconcile;
+mod roll_up;
 mod room;
 mod set;
+mod trim_ledger;
 
 pub(super) use charge::deliver as charge_delivered;
 pub use charge::{BookCharge, Booked, ChargeBudget, ChargeHold, Refund};
 pub use elapse::Elapse;
+pub use fold::{FoldLedger, SweepLedger};
 pub use hold::{ExtendAnswer, ExtendHold, HoldBudget, HoldView, ReleaseHold, SettleHold};
 pub(super) use queue::{asked, compared, ended, reordered, restated};
 pub use read::{BudgetView, CheckUses, ListBudgets, Place, ShowBudget, ShowPlace, WindowView};
 pub use reconcile::{Drift, Reconcile, Recount, Unverified, Verify};
+pub use roll_up::RollUpLedger;
 pub use set::{BudgetChange, DeleteBudget, SetBudget};
+pub use trim_ledger::TrimLedger;
 
 use super::context::Context;
 use crate::ids::PartitionId;
@@ -43,11 +52,7 @@ pub fn home(namespace: &str, path: &str) -> PartitionId {
 
 /// Where a tree's ledger stands.
 fn ledger_seq(context: &Context<'_>, namespace: &str, path: &str) -> u64 {
-    let at = key::tree(namespace, crate::model::tree(path));
-    match context.partition.other(&at) {
-        Some(Record::Tree(tree)) => tree.seq,
-        _ => 0,
-    }
+    context.partition.ledger_seq(namespace, crate::model::tree(path))
 }
 
 /// What a budget has used, to be changed.

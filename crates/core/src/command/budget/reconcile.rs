@@ -1,7 +1,8 @@
 //! Counters against the ledger. The ledger is the truth: a drift is corrected, and the correction is an entry of its own.
 //!
 //! [`Unverified`] takes counters and the ledger's position together; whoever asked reads the ledger up to there and gives the
-//! entries to [`Recount`]; [`Verify`] applies the difference to what the counters are by then.
+//! entries to [`Recount`]; [`Verify`] applies the difference to what the counters are by then. What trimmed entries count for
+//! was carried on from themselves, and comes in beside those that are kept.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +13,8 @@ use crate::Millis;
 use crate::event::EventKind;
 use crate::key;
 use crate::model::{
-    Amounts, Budget, Counted, Counters, Entry, EntryKind, PermitKey, Verified, WindowCounter, is_under,
-    levels, tree,
+    Amounts, Budget, Carried, Counted, Counters, Entry, EntryKind, PermitKey, Verified, WindowCounter,
+    WindowKind, is_under, levels, tree,
 };
 
 /// A budget's sums are counted from the beginning this often.
@@ -42,9 +43,13 @@ pub struct Recount {
     pub from: u64,
     /// Up to this one.
     pub upto: u64,
+    /// What is carried on from trimmed entries is needed.
+    pub carries: bool,
     namespace: String,
+    tree: String,
     now: Millis,
-    full: bool,
+    /// Entries up to this one were trimmed.
+    trimmed: u64,
     budgets: BTreeMap<String, Recounted>,
 }
 
@@ -53,7 +58,9 @@ pub struct Recount {
 struct Recounted {
     budget: Budget,
     read: Vec<WindowCounter>,
-    verified: u64,
+    /// Entries up to this one are counted already.
+    counted: u64,
+    full: bool,
     expected: Vec<Vec<Counted>>,
 }
 
@@ -94,12 +101,15 @@ impl Unverified {
     pub(in super::super) fn run(&self, context: &Context<'_>) -> Result<Outcome, Refusal> {
         let (namespace, now) = (self.namespace.as_str(), context.now());
         let upto = ledger_seq(context, namespace, &self.tree);
+        let trimmed = context.partition.ledger_mark(namespace, &self.tree).trimmed;
         let mut recount = Recount {
             from: upto,
             upto,
+            carries: false,
             namespace: namespace.to_owned(),
+            tree: self.tree.clone(),
             now,
-            full: self.full,
+            trimmed,
             budgets: BTreeMap::new(),
         };
         let is_meant =
@@ -110,16 +120,18 @@ impl Unverified {
             let base = counters.verified.as_ref().filter(|verified| {
                 !self.full
                     && verified.full_at.saturating_add(FULL_EVERY_MS) > now
+                    && verified.seq >= trimmed
                     && read::fit(budget, counters)
             });
             let unchanged =
-                base.is_some_and(|base| base.seq == upto && same(&base.windows, &counters.windows));
+                base.is_some_and(|base| base.seq == upto && same(&base.windows, &counters.windows, now));
             if unchanged {
                 continue;
             }
-            let verified = base.map_or(0, |base| base.seq);
             let since = counters.windows.iter().map(|window| window.since).min().unwrap_or(0);
-            recount.from = recount.from.min(if base.is_some() { verified } else { since });
+            let counted = base.map_or(trimmed, |base| base.seq);
+            recount.from = recount.from.min(if base.is_some() { counted } else { since.max(trimmed) });
+            recount.carries |= base.is_none() && trimmed > 0;
             let windows = counters.windows.iter();
             let expected = windows.map(|window| match base {
                 Some(base) => {
@@ -128,17 +140,19 @@ impl Unverified {
                 None => None,
             });
             let expected = expected.map(Option::unwrap_or_default).collect();
-            let recounted =
-                Recounted { budget: budget.clone(), read: counters.windows.clone(), verified, expected };
+            let (budget, read) = (budget.clone(), counters.windows.clone());
+            let recounted = Recounted { budget, read, counted, full: base.is_none(), expected };
             recount.budgets.insert(path.to_owned(), recounted);
         }
         Ok(Outcome::Unverified(Box::new(recount)))
     }
 }
 
-fn same(verified: &[(String, Vec<Counted>)], windows: &[WindowCounter]) -> bool {
+/// Whether the sums that still count are those that were verified.
+fn same(verified: &[(String, Vec<Counted>)], windows: &[WindowCounter], now: Millis) -> bool {
     let used = |periods: &[Counted]| -> Vec<(Millis, Amounts)> {
-        periods.iter().map(|period| (period.start, period.used.clone())).collect()
+        let counting = periods.iter().filter(|period| period.end > now && !period.used.is_zero());
+        counting.map(|period| (period.start, period.used.clone())).collect()
     };
     verified.len() == windows.len()
         && verified.iter().zip(windows).all(|((_, verified), window)| used(verified) == used(&window.periods))
@@ -155,6 +169,20 @@ impl Recount {
         self.budgets.len()
     }
 
+    /// Counts what a level carries on from trimmed entries; before the entries.
+    pub fn carry(&mut self, path: &str, carried: &Carried) {
+        let Some(recounted) = self.budgets.get_mut(path).filter(|recounted| recounted.full) else { return };
+        let windows = recounted.budget.windows.iter().zip(&recounted.read).zip(&mut recounted.expected);
+        for ((window, counter), periods) in
+            windows.filter(|((window, _), _)| window.kind == WindowKind::Total)
+        {
+            let used = carried.used(&counter.name, counter.since);
+            if !used.is_zero() {
+                periods.push(Counted { used, ..Counted::at(&window.kind, self.now) });
+            }
+        }
+    }
+
     /// Counts an entry of the ledger; in order.
     pub fn add(&mut self, seq: u64, entry: &Entry) {
         if seq > self.upto {
@@ -162,7 +190,7 @@ impl Recount {
         }
         let at = entry.counts_at();
         for level in levels(&entry.path) {
-            let Some(recounted) = self.budgets.get_mut(level).filter(|recounted| seq > recounted.verified)
+            let Some(recounted) = self.budgets.get_mut(level).filter(|recounted| seq > recounted.counted)
             else {
                 continue;
             };
@@ -228,6 +256,12 @@ impl Recount {
 impl Verify {
     pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
         let recount = &self.recount;
+        let trimmed = context.partition.ledger_mark(&recount.namespace, &recount.tree).trimmed;
+        // Entries may have gone before they were read, or be counted twice: by themselves and in what is carried on.
+        let is_stale = if recount.carries { trimmed != recount.trimmed } else { trimmed > recount.from };
+        if is_stale {
+            return Ok(Outcome::LedgerTrimmed);
+        }
         let drifts = recount.drifts();
         if self.dry_run {
             return Ok(Outcome::Reconciled(drifts));
@@ -245,7 +279,7 @@ impl Verify {
             for drift in drifts.iter().filter(|drift| drift.path == *path) {
                 repairs.extend(correct(&mut counters, &budget, drift, now));
             }
-            let full_at = if recount.full || recounted.verified == 0 {
+            let full_at = if recounted.full {
                 now
             } else {
                 counters.verified.as_ref().map_or(now, |verified| verified.full_at)

@@ -9,6 +9,7 @@ use crate::event::EventKind;
 use crate::key;
 use crate::model::{
     Amounts, Budget, Counters, Denial, Entry, EntryKind, Message, Record, TOP_UPS_MAX, TopUp, WindowCounter,
+    tree,
 };
 use std::collections::BTreeMap;
 
@@ -97,7 +98,13 @@ impl SetBudget {
     ) -> Result<(), Refusal> {
         let (namespace, path) = (self.namespace.as_str(), self.path.as_str());
         let done = top_up_key(namespace, path, id);
-        if context.read(&done)?.is_some() {
+        let is_open = |counters: &Counters| {
+            let top_ups = counters.window(window).and_then(|counter| counter.top_ups.as_ref());
+            top_ups.is_some_and(|top_ups| top_ups.iter().any(|top_up| top_up.id == id))
+        };
+        // Its id goes with its entry; what is left of it may stay for longer.
+        if context.read(&done)?.is_some() || context.partition.counters(namespace, path).is_some_and(is_open)
+        {
             return Ok(());
         }
         book::roll(context, namespace, path)?;
@@ -135,7 +142,8 @@ impl SetBudget {
     }
 }
 
-fn top_up_key(namespace: &str, path: &str, id: &str) -> key::Key {
+/// The record of a top-up's id.
+pub(super) fn top_up_key(namespace: &str, path: &str, id: &str) -> key::Key {
     key::charge(namespace, path, &format!("top-up\0{id}"))
 }
 
@@ -187,6 +195,7 @@ impl DeleteBudget {
         let waiters: Vec<_> = context.partition.queue(namespace, path).map(|(_, key)| key).collect();
         context.put_record(key::budget(namespace, path), None);
         context.put_record(key::counters(namespace, path), None);
+        context.delete_cold(key::carried(namespace, tree(path), path));
         for key in waiters {
             context.put_record(key::waiter(&key), None);
             let denial = Denial::NotFound;

@@ -5,7 +5,7 @@ use stint_api::{ChargeReply, RefundRequest};
 
 use super::BudgetPath;
 use crate::extract::Post;
-use crate::problems::Spends;
+use crate::problems::Refunds;
 use crate::reply::{Answer, ok};
 use crate::routes::App;
 
@@ -24,7 +24,7 @@ use crate::routes::App;
             example = json!({"recorded": true, "amounts": {"usd_micros": 1200}, "late": false, "over_limit": false,
                 "quarantined": false})
         ),
-        Spends,
+        Refunds,
     )
 )]
 pub(crate) async fn refund(

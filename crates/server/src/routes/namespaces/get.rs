@@ -19,7 +19,7 @@ use crate::routes::App;
     responses(
         (
             status = 200, description = "The namespace.", body = Namespace,
-            example = json!({"name": "default", "retention_ms": 604800000})
+            example = json!({"name": "default", "retention_ms": 604800000, "ledger_retention_ms": 34560000000u64})
         ),
     )
 )]

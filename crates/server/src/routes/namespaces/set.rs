@@ -10,7 +10,8 @@ use crate::routes::App;
 
 /// Replaces a namespace's settings.
 ///
-/// What is absent goes back to its default. They hold for what is submitted from then on.
+/// What is absent goes back to its default. A retention of executions holds for what is submitted from then on, that of the
+/// ledger at once.
 #[utoipa::path(
     put,
     path = "/v1/namespaces/{name}",
@@ -20,7 +21,8 @@ use crate::routes::App;
     responses(
         (
             status = 200, description = "Every partition knows it.", body = NamespaceReply,
-            example = json!({"namespace": {"name": "default", "retention_ms": 86400000}, "missing_partitions": []})
+            example = json!({"namespace": {"name": "default", "retention_ms": 86400000, "ledger_retention_ms": 34560000000u64},
+                "missing_partitions": []})
         ),
         (status = 202, description = "It is accepted, and reaches the missing partitions on its own.", body = NamespaceReply),
     )

@@ -1,0 +1,207 @@
+//! Roll-ups: what the entries of an hour, or of a day long ago, come to. Reports add these up instead of entries.
+
+use minicbor::{Decode, Encode};
+
+use super::amounts::Amounts;
+use super::charge::{Entry, EntryKind};
+use super::wide::Wide;
+use crate::Millis;
+use crate::ids::ExecutionId;
+
+/// An hour: roll-ups begin at full ones, in UTC.
+pub const HOUR_MS: Millis = 3_600_000;
+
+/// A day, in UTC: what is older than the ledger's retention is known by days.
+pub const DAY_MS: Millis = 24 * HOUR_MS;
+
+/// Entries of the ledger are kept this long, unless their namespace says otherwise.
+pub const LEDGER_RETENTION_MS: Millis = 400 * DAY_MS;
+
+/// What reports tell apart.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct SpendOf {
+    /// Where.
+    #[n(0)]
+    pub path: String,
+    /// The execution's kind.
+    #[n(1)]
+    pub kind: Option<String>,
+    /// The execution; none in a day's.
+    #[n(2)]
+    pub execution: Option<ExecutionId>,
+    /// The model.
+    #[n(3)]
+    pub model: Option<String>,
+}
+
+/// What entries of one hour or day, that reports do not tell apart, come to.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct RollUp {
+    /// What they are about.
+    #[n(0)]
+    pub of: SpendOf,
+    /// Charges and adjustments.
+    #[n(1)]
+    pub spent: Wide,
+    /// Refunds.
+    #[n(2)]
+    pub refunded: Wide,
+    /// How many of them are charges.
+    #[n(3)]
+    pub charges: u64,
+    /// The first of them in the ledger.
+    #[n(4)]
+    pub first: u64,
+    /// The last.
+    #[n(5)]
+    pub last: u64,
+}
+
+/// What a level's `total` windows count of entries that were trimmed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct Carried {
+    /// By window. That without a name and a beginning counts all there ever was.
+    #[n(0)]
+    pub windows: Vec<CarriedWindow>,
+}
+
+/// What one window counts of them.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct CarriedWindow {
+    /// Its name.
+    #[n(0)]
+    pub name: String,
+    /// Only entries behind this one count.
+    #[n(1)]
+    pub since: u64,
+    /// What they come to.
+    #[n(2)]
+    pub used: Amounts,
+}
+
+/// How far a tree's ledger is rolled up, folded and trimmed. Always `trimmed <= rolled`, and of `folded` days all entries are
+/// rolled up.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct LedgerMark {
+    /// Entries up to this one are in roll-ups.
+    #[n(0)]
+    pub rolled: u64,
+    /// All entries before this hour are, and none of it is changed by rolling up any more.
+    #[n(1)]
+    pub until: Millis,
+    /// The last entry before that hour.
+    #[n(2)]
+    pub until_seq: u64,
+    /// Hours before this day are folded into days.
+    #[n(3)]
+    pub folded: Millis,
+    /// Of that day, roll-ups up to this key are.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub cursor: Option<Vec<u8>>,
+    /// Roll-ups of hours before this day are gone.
+    #[n(5)]
+    pub swept: Millis,
+    /// Entries up to this one are gone.
+    #[n(6)]
+    pub trimmed: u64,
+    /// Entries before this day are, with no exception.
+    #[n(7)]
+    pub cleared: Millis,
+}
+
+impl RollUp {
+    /// One entry's; none of what is not spent.
+    pub fn of(seq: u64, entry: &Entry) -> Option<Self> {
+        let mut rolled = Self { first: seq, last: seq, ..Self::default() };
+        match entry.kind {
+            EntryKind::Charge | EntryKind::Adjustment => rolled.spent.add(&entry.amounts),
+            EntryKind::Refund => rolled.refunded.add(&entry.amounts),
+            EntryKind::TopUp | EntryKind::CarryOver | EntryKind::Repair | EntryKind::Quarantined => {
+                return None;
+            }
+        }
+        rolled.charges = u64::from(entry.kind == EntryKind::Charge);
+        rolled.of = SpendOf {
+            path: entry.path.clone(),
+            kind: entry.execution_kind.clone(),
+            execution: entry.execution,
+            model: entry.model.clone(),
+        };
+        Some(rolled)
+    }
+
+    /// Adds another's sums.
+    pub fn add(&mut self, other: &Self) {
+        self.spent.merge(&other.spent);
+        self.refunded.merge(&other.refunded);
+        self.charges = self.charges.saturating_add(other.charges);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        super::record::to_vec(self)
+    }
+}
+
+impl SpendOf {
+    /// What tells it from others within an hour or day.
+    pub(crate) fn hash(&self) -> [u8; 16] {
+        xxhash_rust::xxh3::xxh3_128(&super::record::to_vec(self)).to_be_bytes()
+    }
+}
+
+impl Carried {
+    /// What a window counts.
+    pub fn used(&self, name: &str, since: u64) -> Amounts {
+        self.window(name, since).map(|window| window.used.clone()).unwrap_or_default()
+    }
+
+    /// Counts an entry for a window. One that counts from the beginning has no name of its own.
+    pub(crate) fn count(&mut self, name: &str, since: u64, entry: &Entry) {
+        if !self.windows.iter().any(|window| window.is(name, since)) {
+            let name = if since == 0 { String::new() } else { name.to_owned() };
+            self.windows.push(CarriedWindow { name, since, used: Amounts::default() });
+        }
+        for window in self.windows.iter_mut().filter(|window| window.is(name, since)) {
+            match entry.kind {
+                // The counters were checked when it was booked.
+                EntryKind::Charge | EntryKind::Adjustment => _ = window.used.add(&entry.amounts),
+                EntryKind::Refund => window.used.take(&entry.amounts),
+                EntryKind::TopUp | EntryKind::CarryOver | EntryKind::Repair | EntryKind::Quarantined => {}
+            }
+        }
+    }
+
+    fn window(&self, name: &str, since: u64) -> Option<&CarriedWindow> {
+        self.windows.iter().find(|window| window.is(name, since))
+    }
+
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        super::record::to_vec(self)
+    }
+}
+
+impl CarriedWindow {
+    /// Whether it is this window's.
+    pub(crate) fn is(&self, name: &str, since: u64) -> bool {
+        self.since == since && (since == 0 || self.name == name)
+    }
+}
+
+/// When the hour began.
+pub fn hour(at: Millis) -> Millis {
+    at - at.rem_euclid(HOUR_MS)
+}
+
+/// When the day began, in UTC.
+pub fn day(at: Millis) -> Millis {
+    at - at.rem_euclid(DAY_MS)
+}
