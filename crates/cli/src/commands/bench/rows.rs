@@ -10,6 +10,8 @@ mod latency;
 mod lifecycle;
 mod memory;
 mod queue;
+mod reconciler;
+mod scarce;
 mod start;
 mod submissions;
 
@@ -115,5 +117,25 @@ pub(super) const ROWS: &[Row] = &[
         name: "budget-tasks",
         goal: "5,000 tasks/s, each with a hold and a charge on one of 8 trees, in process, fsync; 40 % of the raw store's rate",
         run: |args| lifecycle::with_budgets(args).boxed(),
+    },
+    Row {
+        name: "permit-latency",
+        goal: "submit to start with one budget permit, over HTTP: p50 3 ms",
+        run: |args| latency::with_permit(args).boxed(),
+    },
+    Row {
+        name: "budget-race",
+        goal: "200 racing for the last of one budget: none over, no hold left, answers p99 20 ms",
+        run: |args| scarce::race(args).boxed(),
+    },
+    Row {
+        name: "budget-queue",
+        goal: "100,000 queued on an exhausted budget, then raised: the first starts within 50 ms",
+        run: |args| scarce::queue(args).boxed(),
+    },
+    Row {
+        name: "reconciler",
+        goal: "a pass over 100,000 budgets and 1,000,000 entries, 1 % changed: no command waits 10 ms for it; idle 0.5 % of a core",
+        run: |args| reconciler::pass(args).boxed(),
     },
 ];

@@ -13,16 +13,36 @@ use tokio::task::JoinSet;
 use super::Figures;
 use crate::commands::bench::Args;
 use crate::commands::bench::check::Ids;
-use crate::commands::bench::meter::{Latencies, Usage};
+use crate::commands::bench::forest::{DIMENSION, Sum, add_books, audit, settings};
+use crate::commands::bench::meter::{Latencies, Usage, round};
 use crate::commands::bench::target::Target;
 
 /// Parked workers.
 const WORKERS: usize = 16;
 
 /// Submissions a second.
-const RATES: [u64; 2] = [50, 500];
+const RATES: [u64; 2] = [SLOW, 500];
+
+/// So few that nothing waits for anything else.
+const SLOW: u64 = 50;
 
 const KIND: &str = "latency";
+
+/// The budget of those that name one.
+const PATH: &str = "latency/team";
+
+/// What each holds of it.
+const HELD: u64 = 10;
+
+/// More than all hold.
+const LIMIT: u64 = 1 << 40;
+
+/// How often something is submitted, and from which budget it may spend.
+#[derive(Clone, Copy)]
+struct Load {
+    rate: u64,
+    budget: Option<&'static str>,
+}
 
 /// When each task was submitted, until its handler starts.
 #[derive(Default)]
@@ -35,7 +55,7 @@ pub(super) async fn submit_to_start(args: Args) -> Figures {
     let mut figures = Map::new();
     let mut all_ok = true;
     for rate in RATES {
-        let measured = at_rate(&args, rate).await?;
+        let measured = at_rate(&args, Load { rate, budget: None }).await?;
         all_ok &= measured.get("checks").and_then(|checks| checks.get("ok")) == Some(&Value::Bool(true));
         figures.insert(format!("at_{rate}_per_s"), measured);
     }
@@ -44,7 +64,26 @@ pub(super) async fn submit_to_start(args: Args) -> Figures {
     Ok(figures)
 }
 
-async fn at_rate(args: &Args, rate: u64) -> Result<Value> {
+/// The same with one permit to get before the start, beside what it takes without.
+pub(super) async fn with_permit(args: Args) -> Figures {
+    let plain = at_rate(&args, Load { rate: SLOW, budget: None }).await?;
+    let permitted = at_rate(&args, Load { rate: SLOW, budget: Some(PATH) }).await?;
+    let p50 = |measured: &Value| measured.pointer("/submit_to_handler_start/p50_ms").and_then(Value::as_f64);
+    let ratio = p50(&permitted).unwrap_or(0.0) / p50(&plain).unwrap_or(0.0).max(f64::MIN_POSITIVE);
+    let all_ok = [&plain, &permitted]
+        .iter()
+        .all(|measured| measured.pointer("/checks/ok") == Some(&Value::Bool(true)));
+    let mut figures = Map::new();
+    figures.insert("without".to_owned(), plain);
+    figures.insert("with".to_owned(), permitted);
+    figures.insert("with_to_without".to_owned(), round(ratio).into());
+    figures.insert("workers".to_owned(), WORKERS.into());
+    figures.insert("checks".to_owned(), json!({"ok": all_ok}));
+    Ok(figures)
+}
+
+async fn at_rate(args: &Args, load: Load) -> Result<Value> {
+    let Load { rate, budget } = load;
     let target = Target::server(args, args.store).await?;
     let open = Arc::new(Open::default());
     let to_start = Arc::new(Latencies::new()?);
@@ -65,6 +104,11 @@ async fn at_rate(args: &Args, rate: u64) -> Result<Value> {
     let usage = Usage::start(target.server_pid())?;
     let count = args.lasting(20).as_secs() * rate;
     let client = target.client()?;
+    if budget.is_some() {
+        for path in ["latency", PATH] {
+            client.budget(path).set(settings(LIMIT)).await?;
+        }
+    }
     let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / rate));
     let mut submissions = JoinSet::new();
     for number in 0..count {
@@ -73,7 +117,12 @@ async fn at_rate(args: &Args, rate: u64) -> Result<Value> {
         submissions.spawn(async move {
             let since = Instant::now();
             open.since.lock().unwrap_or_else(PoisonError::into_inner).insert(number, since);
-            let submitted = client.submit(Submission::new(KIND).input(&number)).await?;
+            let task = Submission::new(KIND).input(&number);
+            let task = match budget {
+                Some(path) => task.budget(path, |spending| spending.hold(DIMENSION, HELD)),
+                None => task,
+            };
+            let submitted = client.submit(task).await?;
             submit.record(since.elapsed());
             ids.add(&submitted.id)
         });
@@ -96,7 +145,12 @@ async fn at_rate(args: &Args, rate: u64) -> Result<Value> {
     while let Some(ended) = workers.join_next().await {
         ended??;
     }
-    let checks = ids.verify(&target.client()?, args.verify, Some(count)).await?;
+    let mut checks = ids.verify(&client, args.verify, Some(count)).await?;
+    if let Some(path) = budget {
+        let books = audit(&client, path, Sum::default()).await?;
+        let ok = books.wrong == 0 && books.held == 0;
+        add_books(&mut checks, json!({"ok": ok, "differences": books.wrong, "holds_left": books.held}));
+    }
     target.end().await?;
     Ok(json!({
         "tasks": count,
