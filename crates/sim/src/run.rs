@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use stint::Client;
+use stint_api::{LEDGER_RETENTION_MIN_MS, NamespaceSettings};
 use stint_core::{Partition, PartitionId};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -22,6 +23,9 @@ const REST: Duration = Duration::from_secs(900);
 
 /// The oldest commit that is still under way arrives within this time.
 const OLDEST: Duration = Duration::from_secs(600);
+
+/// Looks at ledgers that grow old, at most.
+const GROWN_OLD_MAX: usize = 12;
 
 /// How a run went.
 #[derive(Debug)]
@@ -147,6 +151,9 @@ async fn come_to_rest(world: &Arc<World>, mut scripts: JoinSet<()>) {
     hold_still(world).await;
     world.check().at_rest();
     look_at_nodes(world);
+    if world.plan.long_rest {
+        grow_old(world, &client).await;
+    }
     audit(world).await;
     drain(world).await;
 }
@@ -167,6 +174,26 @@ async fn hold_still(world: &World) {
         let what = format!("committed to while nothing happened: {moved:?}");
         world.check().found(Invariant::IdleIsStill, what);
     }
+}
+
+/// Days go by in which nothing happens: ledgers are rolled up and trimmed, and every sum stays.
+async fn grow_old(world: &Arc<World>, client: &Client) {
+    let settings = NamespaceSettings {
+        ledger_retention_ms: Some(LEDGER_RETENTION_MIN_MS),
+        ..NamespaceSettings::default()
+    };
+    if let Err(error) = client.settings_of("default").set(settings).await {
+        return world.check().found(Invariant::Ends, format!("a namespace can't be set in calm: {error}"));
+    }
+    world.store.jump_clock(3 * LEDGER_RETENTION_MIN_MS as i64);
+    // Such a leap is believed after a minute, and scanners look every ten.
+    for _ in 0..GROWN_OLD_MAX {
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        if world.check().roll_ups_agree() == 0 {
+            return world.trace().count("ledgers trimmed");
+        }
+    }
+    world.check().found(Invariant::Ends, "entries of ledgers outlive their retention");
 }
 
 /// Nodes are seen to live, and every partition is at the level that all of them know.

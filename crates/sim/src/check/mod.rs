@@ -17,6 +17,7 @@ mod money;
 mod nodes;
 mod permits;
 mod rest;
+mod rolled;
 mod seen;
 mod steps;
 
