@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use stint_core::model::{
     ArchiveRecord, Execution, HISTORY_MAX, IdempotencyRecord, LaneMode, LaneSettings, Policy, Record, State,
-    Transition,
+    StopReason, Transition,
 };
 use stint_core::{EventKind, ExecutionId, LeaseToken};
 use stint_store::PartitionId;
@@ -263,7 +263,8 @@ impl Seen {
             failures: execution.failures,
             crashes: execution.crashes,
             paused: execution.paused,
-            stopping: execution.stop.is_some(),
+            // A budget's stop parks it; who cancels wants its end.
+            stopping: execution.stop.as_deref().is_some_and(|stop| stop.reason == StopReason::Cancel),
         };
         let end = execution.end.as_deref();
         let ends = end.map(|end| Ending {
