@@ -100,7 +100,8 @@ impl Tree {
     }
 
     fn reconcile(&mut self, full: bool, dry_run: bool) -> (usize, Vec<Drift>) {
-        let unverified = Unverified { namespace: "default".into(), tree: "acme".into(), only: None, full };
+        let unverified =
+            Unverified { namespace: "default".into(), tree: "acme".into(), full, ..Unverified::default() };
         let Ok(Outcome::Unverified(mut recount)) = self.bed.run(Command::Unverified(unverified)) else {
             panic!()
         };
@@ -454,11 +455,65 @@ fn a_drift_is_found_repaired_once_and_said() {
 }
 
 #[test]
+fn only_what_changed_is_counted_where_the_rest_was_compared() {
+    let mut tree = Tree::with("acme", budget(100_000));
+    let paths: Vec<String> = (0..450).map(|n| format!("acme/b{n:03}")).collect();
+    for path in &paths {
+        tree.put(path, budget(500));
+        tree.charge(path, 1);
+    }
+    let read = |tree: &mut Tree, unverified: Unverified| match tree.bed.run(Command::Unverified(unverified)) {
+        Ok(Outcome::Unverified(recount)) => *recount,
+        other => panic!("{other:?}"),
+    };
+    let all = Unverified { namespace: "default".into(), tree: "acme".into(), ..Unverified::default() };
+    let verify = |tree: &mut Tree, mut recount: Recount| {
+        let from = recount.from;
+        for (seq, entry) in tree.ledger().into_iter().filter(|(seq, _)| *seq > from) {
+            recount.add(seq, &entry);
+        }
+        let strangers = std::mem::take(&mut recount.strangers);
+        for recount in recount.parts() {
+            let verified = tree.bed.run(Command::Verify(Verify { recount, dry_run: false }));
+            assert_eq!(verified, Ok(Outcome::Reconciled(Vec::new())));
+        }
+        strangers
+    };
+    let mut recount = read(&mut tree, all.clone());
+    assert!(recount.len() < 451, "a part of them at a time");
+    while let Some(after) = recount.next.take() {
+        recount.join(read(&mut tree, Unverified { after: Some(after), ..all.clone() }));
+    }
+    assert_eq!(recount.len(), 451);
+    let compared = Some(recount.upto);
+    verify(&mut tree, recount);
+    tree.charge("acme/b007", 1);
+    let since = Unverified { compared, ..all.clone() };
+    let mut recount = read(&mut tree, since.clone());
+    while let Some(after) = recount.next.take() {
+        recount.join(read(&mut tree, Unverified { after: Some(after), ..since.clone() }));
+    }
+    assert_eq!(recount.len(), 2, "it and the root");
+    assert!(verify(&mut tree, recount).is_empty());
+    // A sum that an entry never reached looks as it did when it was compared: the entry tells.
+    let compared = Some(tree.ledger().last().unwrap().0);
+    tree.charge("acme/b008", 3);
+    tree.drift("acme/b008", 1);
+    let mut recount = read(&mut tree, Unverified { compared, ..all.clone() });
+    while let Some(after) = recount.next.take() {
+        recount.join(read(&mut tree, Unverified { compared, after: Some(after), ..all.clone() }));
+    }
+    assert_eq!(verify(&mut tree, recount), ["acme/b008".to_owned()].into());
+    assert_eq!(tree.reconcile(false, false).1.len(), 1);
+    assert_eq!(tree.used("acme/b008"), 4);
+}
+
+#[test]
 fn a_recount_applies_its_difference_to_what_the_counters_are_by_then() {
     let mut tree = Tree::with("acme", budget(1_000));
     tree.charge("acme", 10);
     tree.drift("acme", 500);
-    let unverified = Unverified { namespace: "default".into(), tree: "acme".into(), only: None, full: false };
+    let unverified = Unverified { namespace: "default".into(), tree: "acme".into(), ..Unverified::default() };
     let Ok(Outcome::Unverified(mut recount)) = tree.bed.run(Command::Unverified(unverified)) else {
         panic!()
     };

@@ -165,7 +165,8 @@ impl Tree {
     }
 
     fn reconcile(&mut self, full: bool, dry_run: bool) -> Vec<Drift> {
-        let unverified = Unverified { namespace: "default".into(), tree: "acme".into(), only: None, full };
+        let unverified =
+            Unverified { namespace: "default".into(), tree: "acme".into(), full, ..Unverified::default() };
         let Ok(Outcome::Unverified(mut recount)) = self.bed.run(Command::Unverified(unverified)) else {
             panic!()
         };

@@ -1,5 +1,7 @@
 //! Budgets, counters, holds and those who wait, as the projection has them.
 
+use std::ops::Bound;
+
 use super::Partition;
 use crate::Millis;
 use crate::ids::{ExecutionId, PartitionId};
@@ -115,13 +117,36 @@ impl Partition {
     /// Namespaces and trees of budgets that live here.
     pub fn trees(&self) -> std::collections::BTreeSet<(String, String)> {
         let names = self.others(b'd').filter_map(|(key, _)| key::path_name(b'd', key));
-        names.map(|(namespace, path)| (namespace.to_owned(), crate::model::tree(path).to_owned())).collect()
+        let mut trees = std::collections::BTreeSet::new();
+        let mut last = ("", "");
+        for (namespace, path) in names {
+            let name = (namespace, crate::model::tree(path));
+            if name != last {
+                last = name;
+                trees.insert((namespace.to_owned(), name.1.to_owned()));
+            }
+        }
+        trees
     }
 
-    /// Paths of a namespace that have counters here.
-    pub(crate) fn counted(&self, namespace: &str) -> impl Iterator<Item = &str> {
-        let names = self.others(b'c').filter_map(|(key, _)| key::path_name(b'c', key));
-        names.filter(move |(of, _)| *of == namespace).map(|(_, path)| path)
+    /// Paths of a tree that have counters here, in order, behind `after`.
+    pub(crate) fn counted_in(
+        &self,
+        namespace: &str,
+        tree: &str,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = &str> {
+        let root = after.is_none().then(|| self.others.get_key_value(&key::counters(namespace, tree).bytes));
+        // What stands between a slash and what follows it in the order of bytes.
+        let first = key::counters(namespace, &format!("{tree}/")).bytes;
+        let end = key::counters(namespace, &format!("{tree}0")).bytes;
+        let from = match after.filter(|after| *after > tree) {
+            Some(after) => Bound::Excluded(key::counters(namespace, after).bytes),
+            None => Bound::Included(first),
+        };
+        let below = self.others.range((from, Bound::Excluded(end)));
+        let all = root.flatten().into_iter().chain(below);
+        all.filter_map(|(at, _)| key::path_name(b'c', at)).map(|(_, path)| path)
     }
 
     /// Held at a level and below.

@@ -19,7 +19,7 @@ use crate::edge::charge::drift;
 use crate::edge::page::{self, bad_cursor};
 use crate::edge::problem::{execution_id, problem};
 use crate::find::tags_of;
-use crate::scanner::reconciler::{self, ReconcileError};
+use crate::scanner::reconciler::{self, ReconcileError, Reconciled};
 
 /// Entries of one read.
 const ROWS: usize = 1_000;
@@ -76,9 +76,10 @@ impl Engine {
         // One that is not there is not found, rather than right.
         self.budget(&namespace, path).await?;
         let only = (tree(path) != path).then(|| path.to_owned());
-        let unverified = Unverified { namespace, tree: tree(path).to_owned(), only, full: true };
+        let tree = tree(path).to_owned();
+        let unverified = Unverified { namespace, tree, only, full: true, ..Unverified::default() };
         let counted = reconciler::reconcile(self.0.node.shared(), unverified, request.dry_run).await;
-        let (counted, drifts) = counted.map_err(|error| match error {
+        let Reconciled { counted, drifts, .. } = counted.map_err(|error| match error {
             ReconcileError::Call(error) => problem(error),
             ReconcileError::Store(error) => problem(CallError::Store(error.to_string())),
             unreadable @ (ReconcileError::Entry { .. } | ReconcileError::Carried(_)) => {

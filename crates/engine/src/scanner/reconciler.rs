@@ -4,10 +4,11 @@
 //! applied to what the counters are by then. What was confirmed once is where the next pass begins; a partition that has
 //! written nothing is left alone.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
-use stint_core::command::{Drift, Outcome, Reconcile, Unverified, Verify};
+use stint_core::command::{Drift, Outcome, Reconcile, Recount, Unverified, Verify};
 use stint_core::model::Entry;
 use stint_core::{Command, Millis, PARTITIONS, PartitionId, key};
 use stint_store as store;
@@ -48,10 +49,16 @@ struct Known {
     until: Millis,
 }
 
+/// By namespace and tree, the last entry of its ledger that was compared.
+type Compared = BTreeMap<(String, String), u64>;
+
 /// See the module.
 pub(super) struct Reconciler {
     shared: Arc<Shared>,
     known: Mutex<Vec<Known>>,
+    /// How far each tree's ledger was compared by this node; without it every budget of a tree is counted that has seen
+    /// entries since, whether they were about it or not.
+    compared: Mutex<BTreeMap<PartitionId, Compared>>,
 }
 
 /// Why a tree could not be counted.
@@ -76,16 +83,43 @@ pub(crate) enum ReconcileError {
     Carried(String),
 }
 
-/// Counts a tree's ledger, or one of its budgets', and corrects what differs unless it is only to be said; how many budgets
-/// were counted, and what differed.
+/// What came of a tree.
+#[derive(Default)]
+pub(crate) struct Reconciled {
+    /// Budgets that were counted.
+    pub(crate) counted: usize,
+    /// What differed.
+    pub(crate) drifts: Vec<Drift>,
+    /// The ledger is compared up to here.
+    upto: u64,
+}
+
+/// Counts a tree's ledger, or one of its budgets', and corrects what differs unless it is only to be said.
 pub(crate) async fn reconcile(
     shared: &Shared,
     unverified: Unverified,
     dry_run: bool,
-) -> Result<(usize, Vec<Drift>), ReconcileError> {
+) -> Result<Reconciled, ReconcileError> {
+    let mut reconciled = Reconciled::default();
+    let strangers = count_until_done(shared, &unverified, dry_run, &mut reconciled).await?;
+    let upto = reconciled.upto;
+    for path in strangers {
+        let only = Unverified { only: Some(path), compared: None, ..unverified.clone() };
+        count_until_done(shared, &only, dry_run, &mut reconciled).await?;
+    }
+    Ok(Reconciled { upto, ..reconciled })
+}
+
+/// Counts, again if the ledger is trimmed meanwhile, and says which budgets have to be counted besides.
+async fn count_until_done(
+    shared: &Shared,
+    unverified: &Unverified,
+    dry_run: bool,
+    reconciled: &mut Reconciled,
+) -> Result<BTreeSet<String>, ReconcileError> {
     for _ in 0..COUNTED_MAX {
-        if let Some(found) = count(shared, unverified.clone(), dry_run).await? {
-            return Ok(found);
+        if let Some(strangers) = count(shared, unverified, dry_run, reconciled).await? {
+            return Ok(strangers);
         }
     }
     Err(CallError::Overloaded.into())
@@ -94,21 +128,29 @@ pub(crate) async fn reconcile(
 /// The same, once; none if the ledger was trimmed meanwhile.
 async fn count(
     shared: &Shared,
-    unverified: Unverified,
+    unverified: &Unverified,
     dry_run: bool,
-) -> Result<Option<(usize, Vec<Drift>)>, ReconcileError> {
-    let (namespace, tree) = (unverified.namespace.clone(), unverified.tree.clone());
-    let partition = stint_core::command::budget_home(&namespace, &tree);
+    reconciled: &mut Reconciled,
+) -> Result<Option<BTreeSet<String>>, ReconcileError> {
+    let Unverified { namespace, tree, .. } = unverified;
+    let partition = stint_core::command::budget_home(namespace, tree);
     let of = store::PartitionId(partition.0);
-    let Outcome::Unverified(mut recount) = shared.call(partition, Command::Unverified(unverified)).await?
-    else {
-        return Err(CallError::Internal.into());
-    };
+    let mut recount = read(shared, partition, unverified.clone()).await?;
+    reconciled.upto = recount.upto;
+    while let Some(after) = recount.next.take() {
+        recount.join(read(shared, partition, Unverified { after: Some(after), ..unverified.clone() }).await?);
+    }
+    let unfit = std::mem::take(&mut recount.unfit);
+    if !unfit.is_empty() && !dry_run {
+        let (namespace, tree) = (namespace.clone(), tree.clone());
+        let reconcile = Reconcile { namespace, tree, asks: false, unfit };
+        shared.call(partition, Command::Reconcile(reconcile)).await?;
+    }
     if recount.is_empty() {
-        return Ok(Some((0, Vec::new())));
+        return Ok(Some(BTreeSet::new()));
     }
     if recount.carries {
-        let all = key::all_carried(&namespace, &tree);
+        let all = key::all_carried(namespace, tree);
         let mut range = store::Range::prefix(&all.bytes, ROWS);
         loop {
             let page = shared.store.range(of, range.clone()).await?;
@@ -122,8 +164,8 @@ async fn count(
             }
         }
     }
-    let from = key::entry(&namespace, &tree, recount.from.saturating_add(1)).bytes;
-    let to = key::entry(&namespace, &tree, recount.upto.saturating_add(1)).bytes;
+    let from = key::entry(namespace, tree, recount.from.saturating_add(1)).bytes;
+    let to = key::entry(namespace, tree, recount.upto.saturating_add(1)).bytes;
     let mut range = store::Range { from, to, reverse: false, limit: ROWS };
     loop {
         let page = shared.store.range(of, range.clone()).await?;
@@ -137,11 +179,36 @@ async fn count(
             Some(cursor) => range.from = cursor,
             None => break,
         }
+        // Others have a turn before the next page.
+        tokio::task::yield_now().await;
     }
     let counted = recount.len();
-    match shared.call(partition, Command::Verify(Verify { recount: *recount, dry_run })).await? {
-        Outcome::Reconciled(drifts) => Ok(Some((counted, drifts))),
-        Outcome::LedgerTrimmed => Ok(None),
+    let strangers = std::mem::take(&mut recount.strangers);
+    let said = reconciled.drifts.len();
+    for recount in recount.parts() {
+        match shared.call(partition, Command::Verify(Verify { recount, dry_run })).await? {
+            Outcome::Reconciled(drifts) => reconciled.drifts.extend(drifts),
+            Outcome::LedgerTrimmed => {
+                if dry_run {
+                    // What was not corrected is found again.
+                    reconciled.drifts.truncate(said);
+                }
+                return Ok(None);
+            }
+            _ => return Err(CallError::Internal.into()),
+        }
+    }
+    reconciled.counted += counted;
+    Ok(Some(strangers))
+}
+
+async fn read(
+    shared: &Shared,
+    partition: PartitionId,
+    unverified: Unverified,
+) -> Result<Recount, ReconcileError> {
+    match shared.call(partition, Command::Unverified(unverified)).await? {
+        Outcome::Unverified(recount) => Ok(*recount),
         _ => Err(CallError::Internal.into()),
     }
 }
@@ -150,7 +217,11 @@ impl Reconciler {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let now = shared.clock.now();
         let known = vec![Known { at: now, asked_at: now, ..Known::default() }; usize::from(PARTITIONS)];
-        Self { shared, known: Mutex::new(known) }
+        Self { shared, known: Mutex::new(known), compared: Mutex::default() }
+    }
+
+    fn compared(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Compared>> {
+        self.compared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, partition: PartitionId) -> Known {
@@ -177,12 +248,21 @@ impl Reconciler {
             }
         };
         let asks = now.saturating_sub(known.asked_at) >= ASKED_EVERY_MS;
+        // What failed is not taken for compared, and trees that are gone are forgotten.
+        let before = self.compared().remove(&partition).unwrap_or_default();
         for (namespace, tree) in trees {
-            let unverified =
-                Unverified { namespace: namespace.clone(), tree: tree.clone(), only: None, full: false };
+            let name = (namespace.clone(), tree.clone());
+            let compared = before.get(&name).copied();
+            let unverified = Unverified {
+                namespace: namespace.clone(),
+                tree: tree.clone(),
+                compared,
+                ..Unverified::default()
+            };
             match reconcile(&self.shared, unverified, false).await {
-                Ok((counted, drifts)) => {
+                Ok(Reconciled { counted, drifts, upto }) => {
                     scanned.processed += counted;
+                    self.compared().entry(partition).or_default().insert(name, upto);
                     for drift in drifts {
                         let Drift { path, window, period, counted, ledger } = drift;
                         tracing::error!(
@@ -202,7 +282,8 @@ impl Reconciler {
                 }
             }
             if asks {
-                let reconcile = Command::Reconcile(Reconcile { namespace, tree });
+                let reconcile = Reconcile { namespace, tree, asks, unfit: Vec::new() };
+                let reconcile = Command::Reconcile(reconcile);
                 self.shared.send(partition, crate::partition::Message::Post(reconcile));
             }
         }

@@ -4,7 +4,7 @@
 //! entries to [`Recount`]; [`Verify`] applies the difference to what the counters are by then. What trimmed entries count for
 //! was carried on from themselves, and comes in beside those that are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::context::Context;
 use super::super::{Outcome, Refusal};
@@ -20,11 +20,17 @@ use crate::model::{
 /// A budget's sums are counted from the beginning this often.
 const FULL_EVERY_MS: Millis = 24 * 3_600 * 1_000;
 
+/// Budgets looked at by one command.
+const LOOKED_AT_MAX: usize = 2_000;
+
+/// Budgets read for counting by one command, and noted by one: commands that wait behind it don't wait long.
+const BUDGETS_MAX: usize = 200;
+
 /// Permits asked after in one message.
 const CHECKED_MAX: usize = 1_000;
 
-/// Read the counters of a tree that may differ from its ledger.
-#[derive(Clone, Debug)]
+/// Read the counters of a tree that may differ from its ledger, a part of them at a time.
+#[derive(Clone, Default, Debug)]
 pub struct Unverified {
     /// The namespace.
     pub namespace: String,
@@ -34,6 +40,11 @@ pub struct Unverified {
     pub only: Option<String>,
     /// Count from the beginning.
     pub full: bool,
+    /// Only budgets behind this path.
+    pub after: Option<String>,
+    /// The ledger up to here was compared by who asks: budgets whose sums are as they were then are left alone, unless an entry
+    /// since is about them.
+    pub compared: Option<u64>,
 }
 
 /// A tree's counters, with the place in its ledger at which they were read.
@@ -45,6 +56,13 @@ pub struct Recount {
     pub upto: u64,
     /// What is carried on from trimmed entries is needed.
     pub carries: bool,
+    /// There is more to read, behind this path.
+    pub next: Option<String>,
+    /// Counters that don't fit a budget: [`Reconcile`] puts them right.
+    pub unfit: Vec<String>,
+    /// Budgets that entries are about though their sums have not changed: to be counted by themselves.
+    pub strangers: BTreeSet<String>,
+    compared: Option<u64>,
     namespace: String,
     tree: String,
     now: Millis,
@@ -58,8 +76,9 @@ pub struct Recount {
 struct Recounted {
     budget: Budget,
     read: Vec<WindowCounter>,
-    /// Entries up to this one are counted already.
+    /// Entries up to this one are counted already, and up to that one they are in the sums as they were read.
     counted: u64,
+    upto: u64,
     full: bool,
     expected: Vec<Vec<Counted>>,
 }
@@ -88,13 +107,17 @@ pub struct Verify {
     pub dry_run: bool,
 }
 
-/// Ask the executions' partitions which permits of a tree they still want.
+/// Ask the executions' partitions which permits of a tree they still want, and put counters right that fit no budget.
 #[derive(Clone, Debug)]
 pub struct Reconcile {
     /// The namespace.
     pub namespace: String,
     /// The tree.
     pub tree: String,
+    /// Whether to ask.
+    pub asks: bool,
+    /// The counters' paths.
+    pub unfit: Vec<String>,
 }
 
 impl Unverified {
@@ -102,29 +125,46 @@ impl Unverified {
         let (namespace, now) = (self.namespace.as_str(), context.now());
         let upto = ledger_seq(context, namespace, &self.tree);
         let trimmed = context.partition.ledger_mark(namespace, &self.tree).trimmed;
+        // What is trimmed can't be looked through any more.
+        let compared = self.compared.filter(|compared| *compared >= trimmed);
         let mut recount = Recount {
-            from: upto,
+            from: compared.map_or(upto, |compared| compared.min(upto)),
             upto,
             carries: false,
+            next: None,
+            unfit: Vec::new(),
+            strangers: BTreeSet::new(),
+            compared,
             namespace: namespace.to_owned(),
             tree: self.tree.clone(),
             now,
             trimmed,
             budgets: BTreeMap::new(),
         };
-        let is_meant =
-            |path: &str| is_under(path, &self.tree) && self.only.as_deref().is_none_or(|only| only == path);
-        for path in context.partition.budgets(namespace).filter(|path| is_meant(path)) {
-            let Some(budget) = context.partition.budget(namespace, path) else { continue };
+        let of_tree = context.partition.counted_in(namespace, &self.tree, self.after.as_deref());
+        let paths: Box<dyn Iterator<Item = &str>> = match &self.only {
+            Some(only) => Box::new(std::iter::once(only.as_str())),
+            None => Box::new(of_tree),
+        };
+        for (looked_at, path) in paths.enumerate() {
+            if looked_at >= LOOKED_AT_MAX || recount.budgets.len() >= BUDGETS_MAX {
+                break;
+            }
+            if self.only.is_none() {
+                recount.next = Some(path.to_owned());
+            }
             let Some(counters) = context.partition.counters(namespace, path) else { continue };
+            let budget = context.partition.budget(namespace, path);
+            let Some(budget) = budget.filter(|budget| read::fit(budget, counters)) else {
+                recount.unfit.push(path.to_owned());
+                continue;
+            };
             let base = counters.verified.as_ref().filter(|verified| {
-                !self.full
-                    && verified.full_at.saturating_add(FULL_EVERY_MS) > now
-                    && verified.seq >= trimmed
-                    && read::fit(budget, counters)
+                !self.full && verified.full_at.saturating_add(FULL_EVERY_MS) > now && verified.seq >= trimmed
             });
-            let unchanged =
-                base.is_some_and(|base| base.seq == upto && same(&base.windows, &counters.windows, now));
+            let unchanged = base.is_some_and(|base| {
+                (base.seq == upto || compared.is_some()) && same(&base.windows, &counters.windows, now)
+            });
             if unchanged {
                 continue;
             }
@@ -141,7 +181,7 @@ impl Unverified {
             });
             let expected = expected.map(Option::unwrap_or_default).collect();
             let (budget, read) = (budget.clone(), counters.windows.clone());
-            let recounted = Recounted { budget, read, counted, full: base.is_none(), expected };
+            let recounted = Recounted { budget, read, counted, upto, full: base.is_none(), expected };
             recount.budgets.insert(path.to_owned(), recounted);
         }
         Ok(Outcome::Unverified(Box::new(recount)))
@@ -150,18 +190,45 @@ impl Unverified {
 
 /// Whether the sums that still count are those that were verified.
 fn same(verified: &[(String, Vec<Counted>)], windows: &[WindowCounter], now: Millis) -> bool {
-    let used = |periods: &[Counted]| -> Vec<(Millis, Amounts)> {
-        let counting = periods.iter().filter(|period| period.end > now && !period.used.is_zero());
-        counting.map(|period| (period.start, period.used.clone())).collect()
+    let counting = |period: &&Counted| period.end > now && !period.used.is_zero();
+    let is_same = |verified: &[Counted], counted: &[Counted]| {
+        let (verified, counted) = (verified.iter().filter(counting), counted.iter().filter(counting));
+        verified.map(|p| (p.start, &p.used)).eq(counted.map(|p| (p.start, &p.used)))
     };
     verified.len() == windows.len()
-        && verified.iter().zip(windows).all(|((_, verified), window)| used(verified) == used(&window.periods))
+        && verified.iter().zip(windows).all(|((_, verified), window)| is_same(verified, &window.periods))
 }
 
 impl Recount {
     /// Whether there is nothing to count.
     pub fn is_empty(&self) -> bool {
-        self.budgets.is_empty()
+        self.budgets.is_empty() && self.from >= self.upto
+    }
+
+    /// Takes in what was read of the tree since.
+    pub fn join(&mut self, mut more: Self) {
+        self.from = self.from.min(more.from);
+        self.upto = self.upto.max(more.upto);
+        self.carries |= more.carries;
+        // Trimmed between the two: nobody takes note of it then.
+        self.trimmed = self.trimmed.min(more.trimmed);
+        self.next = more.next;
+        self.unfit.append(&mut more.unfit);
+        self.budgets.append(&mut more.budgets);
+    }
+
+    /// In parts that one command each may take note of.
+    pub fn parts(mut self) -> Vec<Self> {
+        let mut parts = Vec::with_capacity(self.budgets.len() / BUDGETS_MAX + 1);
+        while let Some(first) = self.budgets.keys().nth(BUDGETS_MAX).cloned() {
+            let rest = self.budgets.split_off(&first);
+            let budgets = std::mem::replace(&mut self.budgets, rest);
+            let (unfit, strangers) = (Vec::new(), BTreeSet::new());
+            let (namespace, tree) = (self.namespace.clone(), self.tree.clone());
+            parts.push(Self { budgets, unfit, strangers, namespace, tree, next: None, ..self });
+        }
+        parts.push(self);
+        parts
     }
 
     /// Budgets that are counted.
@@ -190,10 +257,15 @@ impl Recount {
         }
         let at = entry.counts_at();
         for level in levels(&entry.path) {
-            let Some(recounted) = self.budgets.get_mut(level).filter(|recounted| seq > recounted.counted)
-            else {
+            let Some(recounted) = self.budgets.get_mut(level) else {
+                if self.compared.is_some_and(|compared| seq > compared) && !self.strangers.contains(level) {
+                    self.strangers.insert(level.to_owned());
+                }
                 continue;
             };
+            if seq <= recounted.counted || seq > recounted.upto {
+                continue;
+            }
             let windows = recounted.budget.windows.iter().zip(&recounted.read).zip(&mut recounted.expected);
             for ((window, counter), periods) in windows.filter(|((_, counter), _)| seq > counter.since) {
                 let place = periods.iter().position(|period| period.start <= at && at < period.next);
@@ -289,7 +361,7 @@ impl Verify {
                 (counter.name.clone(), counting.collect())
             });
             counters.verified =
-                Some(Verified { seq: recount.upto, at: now, windows: windows.collect(), full_at });
+                Some(Verified { seq: recounted.upto, at: now, windows: windows.collect(), full_at });
             book::latch(context, namespace, path, &budget, &mut counters);
             put_counters(context, namespace, path, counters);
             let repaired = !repairs.is_empty();
@@ -339,12 +411,11 @@ impl Reconcile {
             partition.permits().filter(|(_, hold)| of_tree(&hold.namespace, &hold.path) && !hold.in_doubt());
         let waiters = partition.waiters().filter(|(_, ask)| of_tree(&ask.namespace, &ask.path));
         let keys: Vec<PermitKey> = holds.map(|(key, _)| key).chain(waiters.map(|(key, _)| key)).collect();
-        for keys in keys.chunks(CHECKED_MAX) {
+        for keys in keys.chunks(CHECKED_MAX).filter(|_| self.asks) {
             elapse::ask_after(context, keys.to_vec());
         }
         // Counters that belong to no budget, and such that have other windows than it.
-        let paths: Vec<String> = context.partition.counted(&self.namespace).map(str::to_owned).collect();
-        for path in paths.iter().filter(|path| is_under(path, &self.tree)) {
+        for path in self.unfit.iter().filter(|path| is_under(path, &self.tree)) {
             let budget = context.partition.budget(&self.namespace, path).cloned();
             let counters = context.partition.counters(&self.namespace, path).cloned().unwrap_or_default();
             match budget {
