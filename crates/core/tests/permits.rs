@@ -202,6 +202,27 @@ fn caps_count_over_all_attempts_and_end_the_execution() {
     assert_eq!(world.used("acme"), 101);
 }
 
+#[test]
+fn a_refusal_on_old_news_ends_no_permit() {
+    let mut world = World::new(&["acme"]);
+    world.snapshot(1);
+    world.budget("acme", 100);
+    world.submit(&[("acme", 60)], |_| ());
+    world.claim(1);
+    world.send(0, 1, false);
+    world.send(1, 0, false);
+    let lease = world.claim(1)[0];
+    // The tree loses the hold, the budget and what it was asked; asked once more it knows no such budget.
+    world.roll_back(1);
+    world.settle();
+    assert_eq!(world.e().heartbeat(lease).unwrap().stop, None, "what runs runs on");
+    world.budget("acme", 100);
+    assert_eq!(world.held("acme"), 60, "its hold stands again");
+    world.complete(lease);
+    world.settle();
+    assert_eq!(world.held("acme"), 0);
+}
+
 /// What may happen.
 #[derive(Clone, Debug)]
 enum Op {

@@ -17,9 +17,6 @@ pub const STOP_GRACE_MS: Millis = 30_000;
 /// A learned estimate takes at most this part of the tightest limit, so that worst cases do not starve everybody.
 pub const ESTIMATE_SHARE: u64 = 4;
 
-/// Levels of a path.
-pub const LEVELS_MAX: usize = 8;
-
 /// What may be spent under a path.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
 #[cbor(map)]
@@ -108,18 +105,6 @@ pub enum OnHard {
     /// It fails, and is not tried again.
     #[n(3)]
     Fail,
-}
-
-impl OnHard {
-    /// Its name in the API.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Block => "block",
-            Self::Suspend => "suspend",
-            Self::Cancel => "cancel",
-            Self::Fail => "fail",
-        }
-    }
 }
 
 impl Budget {

@@ -67,32 +67,6 @@ pub enum EntryKind {
     Quarantined,
 }
 
-impl EntryKind {
-    /// Its name in the API.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Charge => "charge",
-            Self::Refund => "refund",
-            Self::Adjustment => "adjustment",
-            Self::TopUp => "top_up",
-            Self::CarryOver => "carry_over",
-            Self::Repair => "repair",
-            Self::Quarantined => "quarantined",
-        }
-    }
-
-    /// All of them.
-    pub const ALL: &'static [Self] = &[
-        Self::Charge,
-        Self::Refund,
-        Self::Adjustment,
-        Self::TopUp,
-        Self::CarryOver,
-        Self::Repair,
-        Self::Quarantined,
-    ];
-}
-
 /// An entry of a tree's ledger. Never changed; corrections are new entries.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]

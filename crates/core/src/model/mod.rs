@@ -32,8 +32,7 @@ mod window;
 pub use amounts::{AmountOverflow, Amounts, AmountsError, DIMENSION_BYTES_MAX, DIMENSIONS_MAX};
 pub use attempt::{Attempt, AttemptOutcome, ErrorInfo};
 pub use budget::{
-    Budget, ESTIMATE_SHARE, IN_DOUBT_MS, LEVELS_MAX, Limit, OnHard, STOP_GRACE_MS, Soft, Window, is_under,
-    levels, tree,
+    Budget, ESTIMATE_SHARE, IN_DOUBT_MS, Limit, OnHard, STOP_GRACE_MS, Soft, Window, is_under, levels, tree,
 };
 pub use bulk::{BULK_ERRORS_MAX, BULK_JOBS_MAX, BulkAction, BulkError, BulkJob, BulkState, BulkTally};
 pub use chain::{ChainFrom, ChainTo, HeldPermit, Link, Message, PermitCharge};
@@ -63,8 +62,7 @@ pub use rollup::{
 };
 pub use spec::Spec;
 pub use spending::{
-    BudgetUse, EpochRecord, Permit, PermitState, REST_MS, Spending, TENTATIVE_MS, UNUSED_MS, USES_MAX,
-    WALL_CLOCK,
+    BudgetUse, EpochRecord, Permit, PermitState, REST_MS, Spending, TENTATIVE_MS, UNUSED_MS, WALL_CLOCK,
 };
 pub use step::{StepOutcome, StepRecord};
 pub use wide::Wide;

@@ -21,9 +21,6 @@ pub const REST_MS: Millis = 20;
 /// The longest rest is the first, doubled so often.
 const RESTS_MAX: u32 = 6;
 
-/// Budgets of one execution.
-pub const USES_MAX: usize = 8;
-
 /// The dimension of a cap that counts the time an attempt runs, in ms.
 pub const WALL_CLOCK: &str = "wall_clock_ms";
 

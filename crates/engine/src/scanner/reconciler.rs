@@ -38,8 +38,8 @@ const COUNTED_MAX: usize = 10;
 /// What is known of one partition.
 #[derive(Clone, Copy, Default)]
 struct Known {
-    /// Batches it had committed at the last pass.
-    batches: u64,
+    /// Batches it had committed at the last pass; none before the first, which is due whatever was written.
+    batches: Option<u64>,
     /// When that was.
     at: Millis,
     /// When its permits were asked after.
@@ -287,7 +287,7 @@ impl Reconciler {
                 self.shared.send(partition, crate::partition::Message::Post(reconcile));
             }
         }
-        known.batches = batches;
+        known.batches = Some(batches);
         known.at = now;
         if asks {
             known.asked_at = now;
@@ -315,7 +315,7 @@ impl Scanner for Reconciler {
             return false;
         }
         let batches = self.shared.trims.batches(partition);
-        let is_new = known.batches != batches;
+        let is_new = known.batches != Some(batches);
         if !is_new {
             // Looked at: the next time is as far away as after a pass.
             known.at = now;

@@ -295,6 +295,8 @@ pub(in super::super) fn compared(
             let amounts = wanted(context, ask);
             // Above the limit if need be: the attempt is there.
             put_hold(context, *key, ask, amounts);
+            // It may have ended there since, or have taken an earlier no of ours for the last word.
+            answer(context, *key, Message::Granted(*key));
         }
     }
 }

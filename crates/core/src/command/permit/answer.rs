@@ -3,12 +3,12 @@
 use super::super::Refusal;
 use super::super::context::Context;
 use super::super::ending::{Ended, end};
-use super::ask::put_question;
+use super::ask::{asks_of, put_question};
 use super::{asking, end_all, set, tell, tree_of};
 use crate::event::EventKind;
 use crate::model::{
-    AttemptOutcome, Denial, ErrorInfo, Message, Move, PermitKey, PermitState, Shortfall, TENTATIVE_MS,
-    UNUSED_MS,
+    AttemptOutcome, Denial, ErrorInfo, Execution, Message, Move, Permit, PermitKey, PermitState, Shortfall,
+    State, TENTATIVE_MS, UNUSED_MS,
 };
 
 /// The hold stands.
@@ -44,6 +44,22 @@ pub(in super::super) fn granted(context: &mut Context<'_>, key: PermitKey) {
     put_question(context, execution, &missing, false, until);
 }
 
+/// Whether a tree that says anything but yes has lost the hold of an attempt that runs: having granted it, it was asked again.
+fn has_lost(execution: &Execution, key: &PermitKey) -> bool {
+    let permit = execution.spending.as_deref().and_then(|spending| spending.permits.get(usize::from(key.n)));
+    execution.state() == State::Running
+        && matches!(permit, Some(Some(Permit { state: PermitState::Granted, .. })))
+}
+
+/// Tells the tree all that is held here: what it does not know of stands again, since the attempts are there.
+fn claim_held(context: &mut Context<'_>) {
+    if let Some(from) = context.from() {
+        let (held, pending) = asks_of(context, from);
+        let pending = pending.into_iter().map(|(key, _)| key).collect();
+        tell(context, from, Message::Permits { held, pending });
+    }
+}
+
 fn give_back(context: &mut Context<'_>, key: PermitKey) {
     // Whose tree it was is known from whoever answered; an execution that is gone has no paths any more.
     if let Some(from) = context.from() {
@@ -54,13 +70,12 @@ fn give_back(context: &mut Context<'_>, key: PermitKey) {
 /// It waits in a queue.
 pub(in super::super) fn queued(context: &mut Context<'_>, key: PermitKey, shortfall: &Shortfall) {
     let Some(mut execution) = asking(context, &key) else { return give_back(context, key) };
+    if has_lost(&execution, &key) {
+        return claim_held(context);
+    }
     let now = context.now();
     let Some(spending) = execution.spending.as_deref_mut() else { return };
     let place = usize::from(key.n);
-    let before = spending.permits.get(place).and_then(|p| p.as_ref().map(|p| p.state.clone()));
-    if before == Some(PermitState::Granted) {
-        return;
-    }
     let first = spending.blocked_since.is_none();
     spending.blocked_since.get_or_insert(now);
     set(spending, place, PermitState::Queued(shortfall.clone()));
@@ -78,6 +93,10 @@ pub(in super::super) fn refused(
     denial: &Denial,
 ) -> Result<(), Refusal> {
     let Some(mut execution) = asking(context, &key) else { return Ok(()) };
+    if has_lost(&execution, &key) {
+        claim_held(context);
+        return Ok(());
+    }
     let place = usize::from(key.n);
     if let Some(permit) = execution.spending.as_deref_mut().and_then(|s| s.permits.get_mut(place)) {
         // A refused key has ended.
