@@ -126,9 +126,10 @@ pub(super) async fn scan_of_values_large_and_small(fixture: &mut dyn Fixture) ->
     let store = fixture.store();
     let mut at = Head::default();
     let value = |n: usize| Bytes::from(vec![n as u8; if n.is_multiple_of(10) { 600_000 } else { n % 7 }]);
-    for first in (0..60).step_by(10) {
+    // Twenty large values: stores whose order is a hash's never have nearly all of them in one step.
+    for first in (0..200).step_by(10) {
         let writes = (first..first + 10)
-            .map(|n| Write { table: Cold, key: bytes(&format!("{n:02}")), value: Some(value(n)) })
+            .map(|n| Write { table: Cold, key: bytes(&format!("{n:03}")), value: Some(value(n)) })
             .collect();
         at = write(store.as_ref(), at, writes).await?;
     }
@@ -136,7 +137,7 @@ pub(super) async fn scan_of_values_large_and_small(fixture: &mut dyn Fixture) ->
     loop {
         let page = store.scan(P, cursor).await?;
         let bytes: usize = page.rows.iter().map(|(key, value)| key.len() + value.len()).sum();
-        check(page.rows.len() < 60 || bytes < 8 << 20, format!("a page of {bytes} bytes"))?;
+        check(bytes < 8 << 20, format!("a page of {bytes} bytes"))?;
         seen.extend(page.rows);
         pages += 1;
         cursor = page.cursor;
@@ -145,6 +146,6 @@ pub(super) async fn scan_of_values_large_and_small(fixture: &mut dyn Fixture) ->
         }
     }
     check(pages > 1, "everything came in one page")?;
-    let wanted: BTreeMap<Bytes, Bytes> = (0..60).map(|n| (bytes(&format!("{n:02}")), value(n))).collect();
-    check(seen == wanted, format!("{} records scanned, wanted 60", seen.len()))
+    let wanted: BTreeMap<Bytes, Bytes> = (0..200).map(|n| (bytes(&format!("{n:03}")), value(n))).collect();
+    check(seen == wanted, format!("{} records scanned, wanted 200", seen.len()))
 }
