@@ -52,7 +52,8 @@ pub struct ChargeReply {
     /// A cap of the execution that is exceeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over_cap: Option<OverCap>,
-    /// It has no price yet, or there is no budget any more: it is kept aside, visibly, and not summed.
+    /// It is kept aside, visibly, and not summed: it has no price yet, there is no budget any more, or its id stands for another
+    /// charge of the tree.
     #[serde(default)]
     pub quarantined: bool,
     /// It was recorded before, under the same id.

@@ -223,6 +223,10 @@ fn read_permit(bytes: &[u8]) -> Option<PermitKey> {
 pub fn charge(namespace: &str, tree: &str, id: &str) -> Key {
     key(Table::Cold, b'c', &[&name_hash(namespace, &format!("{tree}\0{id}"))])
 }
+/// A charge of an execution under an id that stands for another charge of the tree.
+pub fn charge_aside(namespace: &str, tree: &str, id: &str, execution: ExecutionId) -> Key {
+    key(Table::Cold, b'c', &[&name_hash(namespace, &format!("{tree}\0{id}")), &execution.0])
+}
 /// An earlier lease of an execution that names budgets.
 pub fn epoch(id: ExecutionId, epoch: u32) -> Key {
     key(Table::Cold, b'e', &[&id.0, &epoch.to_be_bytes()])

@@ -62,7 +62,11 @@ impl Tree {
     }
 
     fn charge(&mut self, path: &str, id: u64, amount: u64, kind: u8) -> Booked {
-        let execution = ExecutionId::fresh(bed::START, PartitionId(1), u128::from(id % 5));
+        self.charge_of(id % 5, path, id, amount, kind)
+    }
+
+    fn charge_of(&mut self, execution: u64, path: &str, id: u64, amount: u64, kind: u8) -> Booked {
+        let execution = ExecutionId::fresh(bed::START, PartitionId(1), u128::from(execution));
         let charge = Charge {
             kind: (kind > 0).then(|| format!("kind-{kind}")),
             model: (kind > 1).then(|| "model".to_owned()),
@@ -399,6 +403,17 @@ fn a_refund_of_a_trimmed_charge_says_that_it_is_gone_and_one_that_never_was_is_n
     assert!(!tree.charge("acme/a", 1, 50, 1).existed, "ids are known as long as the ledger is kept");
     let totals: Vec<_> = tree.used().into_iter().filter(|(_, name, _)| name == "total").collect();
     assert_eq!(totals.iter().map(|(_, _, used)| used.get("usd")).collect::<Vec<_>>(), [100, 100, 0]);
+}
+
+#[test]
+fn what_was_kept_aside_for_its_id_goes_with_its_entry() {
+    let mut tree = Tree::new(Some(RETENTION));
+    tree.charge_of(1, "acme/a", 1, 50, 1);
+    assert!(tree.charge_of(2, "acme/a", 1, 60, 1).quarantined);
+    tree.bed.pass(RETENTION + DAY_MS);
+    tree.maintain_all();
+    let ids = tree.bed.store.keys().filter(|key| key.table == Table::Cold && key.bytes[0] == b'c');
+    assert_eq!((ids.count(), tree.entries().len()), (0, 0));
 }
 
 #[test]

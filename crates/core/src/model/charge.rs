@@ -38,6 +38,9 @@ pub struct Charge {
     /// The model had no price: it is kept aside until it has.
     #[n(8)]
     pub unpriced: Option<bool>,
+    /// Hash of the usage that was said, if it was usage: its price may be another when it is said again.
+    #[cbor(n(9), with = "minicbor::bytes")]
+    pub usage: Option<Hash>,
 }
 
 /// What an entry of the ledger is.
@@ -176,6 +179,12 @@ pub struct ChargeRecord {
     /// How much was booked.
     #[n(6)]
     pub amounts: Amounts,
+    /// The execution that was charged.
+    #[n(7)]
+    pub execution: Option<ExecutionId>,
+    /// It is kept aside for want of a price: amounts said under the same id book it too.
+    #[n(8)]
+    pub unpriced: Option<bool>,
 }
 
 impl ChargeRecord {
@@ -205,11 +214,16 @@ impl Charge {
             attempt: None,
             kind: None,
             unpriced: None,
+            usage: None,
         }
     }
 
-    /// Hash of what tells it from another under the same id. A repeated step may have another attempt.
+    /// Hash of what tells it from another under the same id: what was said, whatever it costs. A repeated step may have another
+    /// attempt.
     pub fn body(&self) -> Hash {
+        if let Some(usage) = self.usage {
+            return usage;
+        }
         let mut text = self.model.clone().unwrap_or_default();
         for (dimension, amount) in self.amounts.iter() {
             text.push_str(&format!("\0{dimension}={amount}"));

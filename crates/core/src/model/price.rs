@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 
 use super::amounts::Amounts;
+use super::payload::Hash;
 
 /// Money, in millionths of a dollar.
 pub const USD_MICROS: &str = "usd_micros";
@@ -131,6 +132,15 @@ pub enum PriceTableError {
         /// How many were given.
         count: usize,
     },
+}
+
+impl Usage {
+    /// Hash of all that it says.
+    pub fn hash(&self) -> Hash {
+        let Self { model, input_tokens, cached_input_tokens, output_tokens, calls } = self;
+        let text = format!("{model}\0{input_tokens}\0{cached_input_tokens}\0{output_tokens}\0{calls}");
+        xxhash_rust::xxh3::xxh3_128(text.as_bytes()).to_be_bytes()
+    }
 }
 
 impl PriceTable {

@@ -58,6 +58,7 @@ fn charge() -> Charge {
         attempt: Some(2),
         kind: Some("agent".into()),
         unpriced: Some(true),
+        usage: Some([8; 16]),
     }
 }
 
@@ -264,6 +265,8 @@ pub fn samples() -> Vec<(String, Vec<u8>)> {
                 refunded: Some(usd(1)),
                 quarantined: Some(true),
                 amounts: usd(4_200),
+                execution: Some(id()),
+                unpriced: Some(true),
             }
             .encode(),
         ),

@@ -35,7 +35,7 @@ pub(crate) fn charged(charged: Charged, booked: &[Booked], all: bool) -> ChargeR
         shortfall: booked.iter().find_map(|booked| booked.over.as_ref()).map(shortfall),
         over_cap: charged.over_cap.map(|(path, dimension)| OverCap { path, dimension }),
         quarantined: charged.quarantined || booked.iter().any(|booked| booked.quarantined),
-        duplicate: charged.existed,
+        duplicate: charged.existed || booked.iter().any(|booked| booked.elsewhere),
     }
 }
 

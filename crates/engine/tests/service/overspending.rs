@@ -217,6 +217,29 @@ async fn a_charge_said_again_days_later_counts_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_charge_whose_id_another_execution_has_used_is_kept_and_said() {
+    let bed = Bed::new().await;
+    bed.budget_of("acme", 100).await;
+    let mut leases = Vec::new();
+    for _ in 0..3 {
+        bed.submit(spending("acme", 10)).await;
+        leases.push(bed.funded().await.lease);
+    }
+    let first = bed.charge(&leases[0], "resp_1", 5).await.unwrap();
+    assert_eq!((first.duplicate, first.quarantined), (false, false));
+    let same = bed.charge(&leases[1], "resp_1", 5).await.unwrap();
+    assert_eq!((same.duplicate, same.quarantined), (true, false));
+    for again in [false, true] {
+        let other = bed.charge(&leases[2], "resp_1", 7).await.unwrap();
+        assert_eq!((other.recorded, other.quarantined, other.duplicate), (true, true, again));
+    }
+    assert_eq!(bed.stands("acme").await.0, 5);
+    let ledger = bed.engine.ledger("default", "acme", LedgerRequest::default()).await.unwrap();
+    let entries: Vec<_> = ledger.entries.iter().map(|entry| (entry.kind, entry.amounts.clone())).collect();
+    assert_eq!(entries, [(LedgerKind::Charge, usd(5)), (LedgerKind::Quarantined, usd(7))]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_day_begins_by_itself_and_lets_start_who_waits() {
     let bed = Bed::new().await;
     bed.daily("acme", 100).await;

@@ -21,11 +21,13 @@ pub struct Booked {
     pub seq: u64,
     /// It was booked before, under the same id.
     pub existed: bool,
+    /// It was somebody else who said it before.
+    pub elsewhere: bool,
     /// The limit that it went beyond, if it did.
     pub over: Option<Shortfall>,
     /// A budget on the way is breached.
     pub breached: bool,
-    /// Kept aside: its model has no price, or there is no budget any more.
+    /// Kept aside: its model has no price, there is no budget any more, or its id stands for another charge.
     pub quarantined: bool,
     /// The hold was over.
     pub late: bool,
@@ -85,9 +87,15 @@ pub struct Refund {
 impl ChargeBudget {
     pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
         if context.partition.budget(&self.namespace, &self.path).is_none() {
-            return Err(Refusal::BudgetNotFound { path: self.path.clone() });
+            let not_found = Refusal::BudgetNotFound { path: self.path.clone() };
+            return known(context, &self.namespace, &self.path, &self.id, &self.spent, not_found);
         }
-        let charge = &priced(context, &self.namespace, &self.id, &self.spent)?;
+        let charge = &match priced(context, &self.namespace, &self.id, &self.spent) {
+            Ok(charge) => charge,
+            Err(refusal) => {
+                return known(context, &self.namespace, &self.path, &self.id, &self.spent, refusal);
+            }
+        };
         let booking = Booking { namespace: &self.namespace, path: &self.path, charge, execution: None };
         Ok(Outcome::Booked(booking.book(context, None, false)?))
     }
@@ -97,7 +105,12 @@ impl ChargeHold {
     pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
         let at = HoldKey::Free(self.hold);
         let hold = context.partition.hold(&at).cloned().ok_or(Refusal::HoldNotFound { hold: self.hold })?;
-        let charge = &priced(context, &hold.namespace, &self.id, &self.spent)?;
+        let charge = &match priced(context, &hold.namespace, &self.id, &self.spent) {
+            Ok(charge) => charge,
+            Err(refusal) => {
+                return known(context, &hold.namespace, &hold.path, &self.id, &self.spent, refusal);
+            }
+        };
         let booking = Booking { namespace: &hold.namespace, path: &hold.path, charge, execution: None };
         Ok(Outcome::Booked(booking.book(context, Some(at), hold.in_doubt())?))
     }
@@ -105,24 +118,36 @@ impl ChargeHold {
 
 impl BookCharge {
     pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
-        book_permit(context, &self.charge).map(Outcome::Booked)
+        deliver(context, &self.charge).map(Outcome::Booked)
     }
 }
 
 /// A charge comes from an execution's partition. It can't be refused: what can't be booked is kept aside.
-pub(in super::super) fn deliver(context: &mut Context<'_>, charge: &PermitCharge) -> Result<(), Refusal> {
+pub(in super::super) fn deliver(context: &mut Context<'_>, charge: &PermitCharge) -> Result<Booked, Refusal> {
     match book_permit(context, charge) {
-        Err(cold @ Refusal::Cold(_)) => Err(cold),
-        Err(_) => {
+        Err(Refusal::AmountOverflow { .. }) => {
             let aside = Charge { unpriced: Some(true), ..charge.charge.clone() };
-            let aside = PermitCharge { charge: aside, ..charge.clone() };
-            match book_permit(context, &aside) {
-                Err(cold @ Refusal::Cold(_)) => Err(cold),
-                _ => Ok(()),
-            }
+            book_permit(context, &PermitCharge { charge: aside, ..charge.clone() })
         }
-        Ok(_) => Ok(()),
+        other => other,
     }
+}
+
+/// What was booked under this id before, although what is said now is refused: prices and budgets may be gone since.
+fn known(
+    context: &Context<'_>,
+    namespace: &str,
+    path: &str,
+    id: &str,
+    spent: &Spent,
+    refusal: Refusal,
+) -> Result<Outcome, Refusal> {
+    let at = key::charge(namespace, tree(path), id);
+    let record = context.decode::<ChargeRecord>(&at)?.ok_or(refusal)?;
+    if record.body != spent.said() {
+        return Err(Refusal::ChargeConflict { charge: id.to_owned() });
+    }
+    Ok(Outcome::Booked(standing(context, namespace, None, record)))
 }
 
 fn book_permit(context: &mut Context<'_>, sent: &PermitCharge) -> Result<Booked, Refusal> {
@@ -141,23 +166,33 @@ struct Booking<'a> {
 impl Booking<'_> {
     fn book(&self, context: &mut Context<'_>, hold: Option<HoldKey>, late: bool) -> Result<Booked, Refusal> {
         let Self { namespace, path, charge, .. } = self;
-        let at = key::charge(namespace, tree(path), &charge.id);
+        let mut at = key::charge(namespace, tree(path), &charge.id);
         let body = charge.body();
         let mut priced_now = false;
+        let mut aside = charge.unpriced == Some(true)
+            || !levels(path).any(|level| context.partition.budget(namespace, level).is_some());
         if context.present_or_assert_absent(&at)
             && let Some(record) = context.decode::<ChargeRecord>(&at)?
         {
-            priced_now = record.quarantined == Some(true) && charge.unpriced != Some(true);
-            if !priced_now && record.body != body {
-                return Err(Refusal::ChargeConflict { charge: charge.id.clone() });
-            }
-            if !priced_now {
-                return Ok(self.standing(context, record));
+            // An execution's partition knows its own charges by their ids: it is the same one, whatever it is priced at.
+            let same = record.body == body
+                || (self.execution.is_some() && record.execution == self.execution)
+                || (record.unpriced == Some(true) && charge.usage.is_none());
+            priced_now = same && record.quarantined == Some(true) && !aside;
+            match self.execution {
+                _ if priced_now => {}
+                _ if same => return Ok(standing(context, namespace, self.execution, record)),
+                None => return Err(Refusal::ChargeConflict { charge: charge.id.clone() }),
+                Some(execution) => {
+                    at = key::charge_aside(namespace, tree(path), &charge.id, execution);
+                    aside = true;
+                    if let Some(record) = context.decode::<ChargeRecord>(&at)? {
+                        return Ok(standing(context, namespace, self.execution, record));
+                    }
+                }
             }
         }
         let now = context.now();
-        let aside = charge.unpriced == Some(true)
-            || !levels(path).any(|level| context.partition.budget(namespace, level).is_some());
         let mut booked = Booked {
             quarantined: aside,
             late,
@@ -190,6 +225,8 @@ impl Booking<'_> {
             refunded: None,
             quarantined: aside.then_some(true),
             amounts: charge.amounts.clone(),
+            execution: self.execution,
+            unpriced: charge.unpriced,
         };
         context.put_cold(at, record.encode());
         if aside {
@@ -209,19 +246,6 @@ impl Booking<'_> {
             context.event_of_budget(namespace, path, EventKind::BudgetChanged);
         }
         Ok(booked)
-    }
-
-    /// A charge that was booked before: how its budget stands now.
-    fn standing(&self, context: &Context<'_>, record: ChargeRecord) -> Booked {
-        let breached = is_breached(context, self.namespace, &record.path);
-        let over = if breached {
-            room::exceeded(context.partition, self.namespace, &record.path, &record.amounts, context.now())
-        } else {
-            None
-        };
-        let quarantined = record.quarantined == Some(true);
-        let (seq, amounts) = (record.seq, record.amounts);
-        Booked { seq, existed: true, over, breached, quarantined, amounts, ..Booked::default() }
     }
 
     /// Takes the charge out of its hold, and of what an earlier lease of the execution left in doubt if it repeats that
@@ -274,6 +298,31 @@ impl Booking<'_> {
             let message = Message::Short { key, missing, shortfall: shortfall.clone(), on_hard, grace_ms };
             tell(context, key.execution.partition(), message);
         }
+    }
+}
+
+/// A charge that was booked before: how its budget stands now.
+fn standing(
+    context: &Context<'_>,
+    namespace: &str,
+    execution: Option<ExecutionId>,
+    record: ChargeRecord,
+) -> Booked {
+    let breached = is_breached(context, namespace, &record.path);
+    let over = if breached {
+        room::exceeded(context.partition, namespace, &record.path, &record.amounts, context.now())
+    } else {
+        None
+    };
+    Booked {
+        seq: record.seq,
+        existed: true,
+        elsewhere: record.execution != execution,
+        over,
+        breached,
+        quarantined: record.quarantined == Some(true),
+        amounts: record.amounts,
+        ..Booked::default()
     }
 }
 
@@ -340,6 +389,8 @@ impl Refund {
             refunded: None,
             quarantined: None,
             amounts: Amounts::default(),
+            execution: None,
+            unpriced: None,
         };
         context.put_cold(own, record.encode());
         context.event_of_budget(namespace, &charge.path, EventKind::BudgetChanged);

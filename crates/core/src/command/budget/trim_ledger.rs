@@ -61,6 +61,9 @@ impl TrimLedger {
             if let Some(id) = index_of(namespace, tree, entry).filter(|_| !aside.contains(seq)) {
                 context.delete_cold(id);
             }
+            if let Some(conflict) = conflict_of(namespace, tree, entry) {
+                context.delete_cold(conflict);
+            }
             mark.trimmed = *seq;
         }
         if is_clear {
@@ -133,6 +136,12 @@ fn index_of(namespace: &str, tree: &str, entry: &Entry) -> Option<Key> {
         EntryKind::TopUp => Some(top_up_key(namespace, &entry.path, id)),
         EntryKind::Adjustment | EntryKind::CarryOver | EntryKind::Repair => None,
     }
+}
+
+/// Under what an entry is known that was kept aside because its charge's id stands for another.
+fn conflict_of(namespace: &str, tree: &str, entry: &Entry) -> Option<Key> {
+    let (id, execution) = (entry.charge_id.as_deref()?, entry.execution?);
+    (entry.kind == EntryKind::Quarantined).then(|| key::charge_aside(namespace, tree, id, execution))
 }
 
 /// Counts entries for the windows that they count in for ever.

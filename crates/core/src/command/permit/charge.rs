@@ -7,8 +7,9 @@ use crate::event::EventKind;
 use crate::ids::{ExecutionId, LeaseRef, PartitionId};
 use crate::key::{self, Key};
 use crate::model::{
-    Amounts, ArchiveRecord, Charge, EpochRecord, Execution, HoldKey, LeaseChargeRecord, Message, OnHard,
-    PermitCharge, PermitKey, PriceError, STOP_GRACE_MS, State, StepRecord, Unpriced, Usage,
+    Amounts, ArchiveRecord, Charge, EpochRecord, Execution, Hash, HoldKey, LeaseChargeRecord, Message,
+    OnHard, PermitCharge, PermitKey, PriceError, STOP_GRACE_MS, State, StepRecord, USD_MICROS, Unpriced,
+    Usage,
 };
 use crate::partition::Partition;
 
@@ -19,6 +20,16 @@ pub enum Spent {
     Amounts(Amounts),
     /// A model's usage, to be priced here.
     Usage(Usage),
+}
+
+impl Spent {
+    /// Hash of what is said: a charge of it has the same [body](Charge::body).
+    pub(in super::super) fn said(&self) -> Hash {
+        match self {
+            Self::Amounts(amounts) => Charge::new("", amounts.clone()).body(),
+            Self::Usage(usage) => usage.hash(),
+        }
+    }
 }
 
 /// Record what was spent under a lease. A fact: valid after the lease is lost, and answered the same when said again.
@@ -164,19 +175,20 @@ impl ChargeLease {
         let id = self.lease.execution;
         let at = key::lease_charge(id, &self.id);
         let Under { mut execution, asks, attempt, late, archived } = self.under(context)?;
-        let (mut charge, prices) = self.priced(context, &execution)?;
-        if context.present_or_assert_absent(&at)
-            && let Some(record) = context.decode::<LeaseChargeRecord>(&at)?
-        {
-            let priced_now = record.charge.unpriced == Some(true) && charge.unpriced.is_none();
-            let same = match &self.spent {
-                // The price may be another by now; what was said is the same.
-                Spent::Usage(_) => record.charge.model == charge.model,
-                Spent::Amounts(amounts) => record.charge.amounts == *amounts,
-            };
-            if !same {
+        let known = if context.present_or_assert_absent(&at) {
+            context.decode::<LeaseChargeRecord>(&at)?
+        } else {
+            None
+        };
+        let price = priced(context, &execution.group.namespace, &self.id, &self.spent);
+        if let Some(record) = known {
+            let aside = record.charge.unpriced == Some(true);
+            // What has no price may be said again by amounts.
+            let by_amounts = aside && matches!(self.spent, Spent::Amounts(_));
+            if record.body != self.spent.said() && !by_amounts {
                 return Err(Refusal::ChargeConflict { charge: self.id.clone() });
             }
+            let priced_now = aside && price.as_ref().is_ok_and(|charge| charge.unpriced.is_none());
             if !priced_now {
                 let sent = sent(&execution, &asks, &record.charge, record.late == Some(true));
                 return Ok(Outcome::Charged(Box::new(Charged {
@@ -185,11 +197,20 @@ impl ChargeLease {
                     late: record.late == Some(true),
                     existed: true,
                     over_cap: cap_spent(&execution),
-                    quarantined: record.charge.unpriced == Some(true),
+                    quarantined: aside,
                     sent,
                 })));
             }
         }
+        let mut charge = match price {
+            Ok(charge) => Charge { step: self.step.clone(), ..charge },
+            Err(refusal) => {
+                // What was recorded before stays so, whatever becomes of the prices: whether it was has to be known here.
+                context.read(&at)?;
+                return Err(refusal);
+            }
+        };
+        let prices = charge.prices;
         charge.attempt = Some(attempt);
         charge.kind = Some(execution.group.kind.to_string());
         charge.repeats = self.repeats(context)?.then_some(true);
@@ -275,13 +296,6 @@ impl ChargeLease {
         Err(Refusal::LeaseLost)
     }
 
-    /// The charge with its amounts; usage by the price table as this partition knows it.
-    fn priced(&self, context: &Context<'_>, execution: &Execution) -> Result<(Charge, Option<u64>), Refusal> {
-        let charge = priced(context, &execution.group.namespace, &self.id, &self.spent)?;
-        let prices = charge.prices;
-        Ok((Charge { step: self.step.clone(), ..charge }, prices))
-    }
-
     /// Whether its step began under an earlier lease, and had no result then.
     fn repeats(&self, context: &Context<'_>) -> Result<bool, Refusal> {
         let Some(step) = &self.step else { return Ok(false) };
@@ -302,12 +316,13 @@ pub(in super::super) fn priced(
         Spent::Usage(usage) => usage,
     };
     let table = context.partition.prices(namespace);
-    let model = Some(usage.model.clone());
+    let of = |amounts| Charge {
+        model: Some(usage.model.clone()),
+        usage: Some(usage.hash()),
+        ..Charge::new(id, amounts)
+    };
     match table.amounts(usage) {
-        Ok(amounts) => {
-            let prices = Some(table.version);
-            Ok(Charge { model, prices, ..Charge::new(id, amounts) })
-        }
+        Ok(amounts) => Ok(Charge { prices: Some(table.version), ..of(amounts) }),
         Err(PriceError::Unknown { model: name }) if table.unpriced == Unpriced::Refuse => {
             Err(Refusal::PriceUnknown { model: name })
         }
@@ -317,9 +332,10 @@ pub(in super::super) fn priced(
                 ("output_tokens", usage.output_tokens),
                 ("calls", usage.calls),
             ];
-            Ok(Charge { model, unpriced: Some(true), ..Charge::new(id, Amounts::of(tokens)) })
+            Ok(Charge { unpriced: Some(true), ..of(Amounts::of(tokens)) })
         }
-        Err(error) => Err(Refusal::UsageWrong { reason: error.to_string() }),
+        Err(PriceError::Overflow) => Err(Refusal::AmountOverflow { dimension: USD_MICROS.to_owned() }),
+        Err(error @ PriceError::Inconsistent) => Err(Refusal::UsageWrong { reason: error.to_string() }),
     }
 }
 
