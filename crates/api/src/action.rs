@@ -1,5 +1,7 @@
 //! What an operator does to one execution.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::object::objects_only;
@@ -46,6 +48,18 @@ pub struct PriorityRequest {
     pub namespace: Option<String>,
 }
 
+/// `POST executions/{id}/tag`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct TagRequest {
+    /// Tags to add, or to give new values.
+    pub tags: BTreeMap<String, String>,
+    /// Whose execution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
 /// `POST executions/{id}/pause`, `resume` and `revoke`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -69,7 +83,7 @@ pub struct ActionReply {
     pub reason: Option<String>,
 }
 
-objects_only!(CancelRequest, ReplayRequest, PriorityRequest, ActionRequest);
+objects_only!(CancelRequest, ReplayRequest, PriorityRequest, TagRequest, ActionRequest);
 
 impl CancelRequest {
     /// Checks sizes.
@@ -96,6 +110,17 @@ impl PriorityRequest {
     /// Checks the range.
     pub fn validate(&self) -> Result<(), Problem> {
         check::range("priority", self.priority, PRIORITY_MIN, PRIORITY_MAX)?;
+        check::optional_name("namespace", self.namespace.as_ref())
+    }
+}
+
+impl TagRequest {
+    /// Checks names, values and their number, which is not nought.
+    pub fn validate(&self) -> Result<(), Problem> {
+        if self.tags.is_empty() {
+            return Err(Problem::invalid("tags", "no tags are given"));
+        }
+        check::tags("tags", &self.tags)?;
         check::optional_name("namespace", self.namespace.as_ref())
     }
 }

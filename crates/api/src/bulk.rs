@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::object::{objects_only, unique_keys};
-use crate::{
-    Code, ExecutionFilter, Instant, PRIORITY_MAX, PRIORITY_MIN, Problem, REASON_BYTES, TAG_VALUE_BYTES, TAGS,
-    check,
-};
+use crate::{Code, ExecutionFilter, Instant, PRIORITY_MAX, PRIORITY_MIN, Problem, REASON_BYTES, check};
 
 /// What is done to each execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -203,12 +200,7 @@ impl BulkRequest {
         if self.action == Tag && self.tags.is_empty() {
             return Err(missing("tags"));
         }
-        check::count("tags", self.tags.len(), TAGS)?;
-        for (key, value) in &self.tags {
-            check::name("tags", key)?;
-            check::at_most(&format!("tags.{key}"), value, TAG_VALUE_BYTES)?;
-        }
-        Ok(())
+        check::tags("tags", &self.tags)
     }
 
     fn belongs(&self, field: &str, is_given: bool, action: BulkAction) -> Result<(), Problem> {

@@ -1,7 +1,10 @@
 //! The rules that many fields share. Each takes the field's name, for the problem it may answer.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    DURATION_MS, NAME_CHARS, PREDICATE_BYTES, PREDICATES, Problem, SESSION_CHARS, STEP_KEY_CHARS, WAIT_MS,
+    DURATION_MS, NAME_CHARS, PREDICATE_BYTES, PREDICATES, Problem, SESSION_CHARS, STEP_KEY_CHARS,
+    TAG_VALUE_BYTES, TAGS, WAIT_MS,
 };
 
 /// Checks a namespace that comes from a query instead of a body.
@@ -74,6 +77,15 @@ pub(crate) fn count(field: &str, len: usize, most: usize) -> Result<(), Problem>
         return Ok(());
     }
     Err(Problem::invalid(field, format!("{len} entries are too many, the limit is {most}")))
+}
+
+/// Tags: their number, keys and values.
+pub(crate) fn tags(field: &str, tags: &BTreeMap<String, String>) -> Result<(), Problem> {
+    count(field, tags.len(), TAGS)?;
+    tags.iter().try_for_each(|(key, value)| {
+        name(field, key)?;
+        at_most("", value, TAG_VALUE_BYTES).map_err(|problem| problem.at(format!("{field}.{key}")))
+    })
 }
 
 /// A list of predicates; core parses each one.

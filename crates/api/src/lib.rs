@@ -60,7 +60,7 @@ mod usage;
 mod why;
 mod worker;
 
-pub use action::{ActionReply, ActionRequest, CancelRequest, PriorityRequest, ReplayRequest};
+pub use action::{ActionReply, ActionRequest, CancelRequest, PriorityRequest, ReplayRequest, TagRequest};
 pub use amounts::Amounts;
 pub use batch::{BatchReply, BatchRequest, BatchResult};
 pub use budget::{

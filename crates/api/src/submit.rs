@@ -9,8 +9,7 @@ use crate::budget_use::check_uses;
 use crate::object::{objects_only, unique_keys};
 use crate::{
     BudgetUse, Code, ExecutionState, FAIRNESS_KEY_BYTES, IDEMPOTENCY_KEY_CHARS, Instant, LEASE_TTL_MS_MAX,
-    LEASE_TTL_MS_MIN, Limits, MAX_CRASHES, PRIORITY_MAX, PRIORITY_MIN, Payload, Problem, Retry,
-    TAG_VALUE_BYTES, TAGS, check,
+    LEASE_TTL_MS_MIN, Limits, MAX_CRASHES, PRIORITY_MAX, PRIORITY_MIN, Payload, Problem, Retry, check,
 };
 
 /// A piece of work to be run to an end. What is absent has core's default.
@@ -140,12 +139,7 @@ impl SubmitRequest {
         if let Some(key) = &self.fairness_key {
             check::text("fairness_key", key, FAIRNESS_KEY_BYTES)?;
         }
-        check::count("tags", self.tags.len(), TAGS)?;
-        for (key, value) in &self.tags {
-            let field = || format!("tags.{key}");
-            check::name("tags", key)?;
-            check::at_most("", value, TAG_VALUE_BYTES).map_err(|problem| problem.at(field()))?;
-        }
+        check::tags("tags", &self.tags)?;
         if let Some(key) = &self.idempotency_key
             && !(1..=IDEMPOTENCY_KEY_CHARS).contains(&key.chars().count())
         {

@@ -29,6 +29,7 @@ checked! {
     CancelRequest => |r| r.validate();
     ReplayRequest => |r| r.validate();
     PriorityRequest => |r| r.validate();
+    TagRequest => |r| r.validate();
     LaneSettings => |r| r.validate();
     LogRequest => |r| r.validate();
     Usage => |r| r.validate();
@@ -245,6 +246,15 @@ fn actions_and_lanes() {
         {"priority":-101} => invalid_field priority
         {"priority":1.0} => invalid_field priority
         {"priority":99999999999} => invalid_field priority
+        "#,
+    );
+    check::<TagRequest>(
+        r#"
+        {} => invalid_field tags
+        {"tags":{}} => invalid_field tags
+        {"tags":{"":"x"}} => invalid_field tags
+        {"tags":{"a":1}} => invalid_field tags.a
+        {"tag":{"a":"b"}} => unknown_field tag
         "#,
     );
     check::<LogRequest>(

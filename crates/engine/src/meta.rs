@@ -160,11 +160,17 @@ pub(crate) async fn enter(
         if !store.exclusive() {
             writes.push(heartbeat(myself, store_ms));
         }
+        if found.replaced.is_some() {
+            match known.and_then(|known| crate::backup::marker::restored_from(known)) {
+                Some(backup) => tracing::info!(backup, "first start after a restore: new timelines begin"),
+                None => tracing::error!(
+                    identity,
+                    "the store is not the one that was served before; new timelines begin"
+                ),
+            }
+        }
         if writes.is_empty() {
             return Ok(found);
-        }
-        if found.replaced.is_some() {
-            tracing::error!(identity, "the store is not the one that was served before; new timelines begin");
         }
         match commit(&**store, myself, random, head, store_ms, writes).await? {
             Committed::Yes(_) => return Ok(found),

@@ -1,5 +1,6 @@
 //! The client: submits work, asks about it, and acts on it.
 
+mod act;
 mod budget;
 mod builder;
 mod bulk;
@@ -18,10 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stint_api::{
-    ActionReply, ActionRequest, BatchReply, BatchRequest, BatchResult, CancelRequest, ChargeReply,
-    ChargeRequest, CompleteRequest, EndReply, Execution, ExtendReply, FailRequest, HeartbeatReply,
-    HeartbeatRequest, LeaseHoldRequest, LeaseReply, LeaseRequest, LogReply, LogRequest, Payload,
-    PriorityRequest, Problem, ReadyReply, ReleaseRequest, ReplayRequest, StepReply, StepRequest,
+    BatchReply, BatchRequest, BatchResult, ChargeReply, ChargeRequest, CompleteRequest, EndReply, Execution,
+    ExtendReply, FailRequest, HeartbeatReply, HeartbeatRequest, LeaseHoldRequest, LeaseReply, LeaseRequest,
+    LogReply, LogRequest, Payload, Problem, ReadyReply, ReleaseRequest, StepReply, StepRequest,
     StepResultRequest, SubmitReply, SuspendedRequest, WhyReply, WorkerInfo, WorkerReply, WorkerRequest,
     WorkersReply,
 };
@@ -29,7 +29,7 @@ use stint_api::{
 use stint_engine::Engine;
 
 use crate::session::Sessions;
-use crate::transport::{Action, FromReply, InProcess, Request, Target, Transport};
+use crate::transport::{FromReply, InProcess, Request, Target, Transport};
 use crate::{Error, Randomness, retry};
 use gather::Gather;
 
@@ -214,74 +214,6 @@ impl Client {
     /// ```
     pub async fn why(&self, id: &str) -> Result<WhyReply, Error> {
         self.get(Request::Why(self.target(id))).await
-    }
-
-    /// Cancels an execution. Running code is asked to stop and has a grace period. Cancelling twice is fine.
-    pub async fn cancel(&self, id: &str, mut request: CancelRequest) -> Result<ActionReply, Error> {
-        self.own(&mut request.namespace);
-        self.post(Request::Cancel(id.to_owned(), request)).await
-    }
-
-    /// Runs an execution that has ended again, with its whole journal or without some of it.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), stint::Error> {
-    /// # let stint = stint::Embedded::in_memory().await?;
-    /// # let client = stint.client();
-    /// use stint::Submission;
-    /// use stint::api::{CancelRequest, ExecutionState, ReplayRequest};
-    ///
-    /// let id = client.submit(Submission::new("mail")).await?.id;
-    /// client.cancel(&id, CancelRequest::default()).await?;
-    /// let replayed = client.replay(&id, ReplayRequest::default()).await?;
-    /// assert_eq!(replayed.state, ExecutionState::Ready);
-    /// # stint.close().await;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn replay(&self, id: &str, mut request: ReplayRequest) -> Result<ActionReply, Error> {
-        self.own(&mut request.namespace);
-        self.post(Request::Replay(id.to_owned(), request)).await
-    }
-
-    /// Changes an execution's priority.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), stint::Error> {
-    /// # let stint = stint::Embedded::in_memory().await?;
-    /// # let client = stint.client();
-    /// # use stint::Submission;
-    /// let id = client.submit(Submission::new("mail")).await?.id;
-    /// client.set_priority(&id, 50).await?;
-    /// // It does not start before it is resumed.
-    /// client.pause(&id).await?;
-    /// client.resume(&id).await?;
-    /// // Only what runs has a lease to take away.
-    /// assert!(client.revoke(&id).await.is_err());
-    /// # stint.close().await;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn set_priority(&self, id: &str, priority: i32) -> Result<ActionReply, Error> {
-        let request = PriorityRequest { priority, namespace: self.named() };
-        self.post(Request::SetPriority(id.to_owned(), request)).await
-    }
-
-    /// Keeps an execution from starting. Running code is asked to stop.
-    pub async fn pause(&self, id: &str) -> Result<ActionReply, Error> {
-        self.act(Action::Pause, id).await
-    }
-
-    /// Ends a pause.
-    pub async fn resume(&self, id: &str) -> Result<ActionReply, Error> {
-        self.act(Action::Resume, id).await
-    }
-
-    /// Takes an execution's lease away from its worker.
-    pub async fn revoke(&self, id: &str) -> Result<ActionReply, Error> {
-        self.act(Action::Revoke, id).await
     }
 
     /// A lane, to read, set, pause, resume or drain.
@@ -485,13 +417,8 @@ impl Client {
         R::from_reply(reply).map_err(|error| Error::Protocol(error.to_string()))
     }
 
-    async fn act(&self, action: Action, id: &str) -> Result<ActionReply, Error> {
-        let request = ActionRequest { namespace: self.named() };
-        self.post(Request::Act(action, id.to_owned(), request)).await
-    }
-
     /// A request that names no namespace is about the client's.
-    fn own(&self, namespace: &mut Option<String>) {
+    pub(crate) fn own(&self, namespace: &mut Option<String>) {
         if namespace.is_none() {
             *namespace = self.named();
         }

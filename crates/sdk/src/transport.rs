@@ -62,7 +62,7 @@ use stint_api::{
     LogsReply, Namespace, NamespaceReply, NamespaceSettings, PricesReply, PriorityRequest, Problem,
     ReadyReply, ReconcileReply, ReleaseHoldReply, ReleaseRequest, ReplayRequest, ReportReply, ResultReply,
     SettleReply, StepReply, StepRequest, StepResultRequest, StepsReply, StoreReport, SubmitReply,
-    SubmitRequest, WhyReply, WorkerReply, WorkerRequest, WorkersReply,
+    SubmitRequest, TagRequest, WhyReply, WorkerReply, WorkerRequest, WorkersReply,
 };
 
 pub use http::HttpTransport;
@@ -154,6 +154,8 @@ pub enum Request {
     Replay(String, ReplayRequest),
     /// `POST executions/{id}/priority`.
     SetPriority(String, PriorityRequest),
+    /// `POST executions/{id}/tag`
+    Tag(String, TagRequest),
     /// `POST executions/{id}/pause`, `resume` or `revoke`.
     Act(Action, String, ActionRequest),
     /// `POST bulk`.

@@ -21,9 +21,9 @@ use crate::signals::Interrupts;
 pub(crate) struct Targets {
     /// Executions' ids. Without any, the filter says which.
     #[arg(value_name = "ID")]
-    ids: Vec<String>,
+    pub(super) ids: Vec<String>,
     #[command(flatten)]
-    many: Many,
+    pub(super) many: Many,
 }
 
 /// All executions that a filter wants.

@@ -151,9 +151,6 @@ fn json(text: &str) -> Result<Box<RawValue>, String> {
 pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ if text.starts_with("ex_") => {
-            Err(format!("`{text}` is not KEY=VALUE; executions are named by a filter here, such as --kind"))
-        }
         _ => Err(format!("`{text}` is not KEY=VALUE")),
     }
 }

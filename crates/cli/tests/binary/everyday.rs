@@ -257,7 +257,7 @@ fn wrong_arguments_are_told_before_anything_is_done() {
         &["store", "restore", "gone", "--store", "embedded:data"],
         &["store", "backup", "/nonexistent/backup"],
         &["list", "--limit", "0"],
-        &["tag", "a=b", "ex_00000000000000000000000000"],
+        &["tag", "ex_00000000000000000000000000"],
     ];
     for wrong in wrong {
         let said = bed.run(wrong);

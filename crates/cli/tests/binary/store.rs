@@ -155,7 +155,14 @@ async fn a_copy_made_under_load_is_restored_and_goes_on() {
 
     let copy = tempdir().unwrap();
     json_of(&dir, &["store", "restore", text(&file), "--store", &store(&copy), "--json"]);
-    let (_server, address) = serve(&copy, "127.0.0.1:0");
+    let log = copy.path().join("log");
+    let logged = Process::builder("sh")
+        .args(["-c", r#"log=$1; shift; exec "$@" 2>"$log""#, "sh", text(&log), env!("CARGO_BIN_EXE_stint")])
+        .args(["serve", "--store", &store(&copy), "--listen", "127.0.0.1:0"])
+        .spawn()
+        .unwrap();
+    let line = logged.wait_for_line(PATIENCE, |_| true).unwrap();
+    let address = line.strip_prefix("stint listening on ").unwrap().to_owned();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut states: BTreeMap<String, u32> = BTreeMap::new();
     for id in ids.iter().step_by(7) {
@@ -167,6 +174,8 @@ async fn a_copy_made_under_load_is_restored_and_goes_on() {
     let existing = submit(&address, 1, 1_500).await;
     assert_eq!(existing, ids[..500], "the keys still stand for the same executions");
     work(&address, 50).await;
+    let log = fs::read_to_string(&log).unwrap();
+    assert!(log.contains("first start after a restore") && !log.contains("ERROR"), "{log}");
 }
 
 #[tokio::test]

@@ -14,6 +14,9 @@ use crate::meta::IDENTITY;
 
 const KEY: &[u8] = b"r";
 
+/// How the identity begins that a restore leaves; no store's own does.
+const RESTORED: &str = "restored ";
+
 /// A restore that is not complete.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(map)]
@@ -51,10 +54,15 @@ pub(crate) fn begin(restoring: &Restoring) -> Write {
     Write { table: Table::Live, key: Bytes::from_static(KEY), value: Some(value.into()) }
 }
 
-/// Takes the marker away and leaves this identity.
-pub(crate) fn done(identity: String) -> Vec<Write> {
+/// Takes the marker away and leaves an identity that no store has, which names the backup.
+pub(crate) fn done(backup: &str) -> Vec<Write> {
     let live = |key, value| Write { table: Table::Live, key: Bytes::from_static(key), value };
-    vec![live(KEY, None), live(IDENTITY, Some(identity.into()))]
+    vec![live(KEY, None), live(IDENTITY, Some(format!("{RESTORED}{backup}").into()))]
+}
+
+/// The backup that a restore brought here, if this is the identity that one leaves.
+pub(crate) fn restored_from(identity: &[u8]) -> Option<&str> {
+    std::str::from_utf8(identity).ok()?.strip_prefix(RESTORED)
 }
 
 /// Whether a record of the meta partition is about this store itself (members, identity, marker): no backup holds it.

@@ -265,8 +265,7 @@ impl Restore<'_> {
     /// Takes the marker away, and leaves an identity that no store has: whoever serves this one begins new timelines.
     async fn finish(&mut self) -> Result<(), RestoreError> {
         let head = retry(|| self.store.get(META, Vec::new())).await?.head;
-        let identity = format!("restored {}", self.header.id_text());
-        self.send_meta(head, marker::done(identity)).await?;
+        self.send_meta(head, marker::done(&self.header.id_text())).await?;
         Ok(())
     }
 

@@ -1,9 +1,10 @@
 //! What an operator does to one execution.
 
 use stint_api::{
-    ActionReply, CancelRequest, Code, PriorityRequest, Problem, ReplayRequest, RequestKey, check_namespace,
+    ActionReply, CancelRequest, Code, PriorityRequest, Problem, ReplayRequest, RequestKey, TagRequest,
+    check_namespace,
 };
-use stint_core::command::{Act, Action, Cancel, Outcome, Replay};
+use stint_core::command::{Act, Action, Cancel, Outcome, Replay, Tag};
 use stint_core::model::{State, StepRecord};
 use stint_core::{Command, ExecutionId, Key, key};
 
@@ -75,6 +76,15 @@ impl Engine {
         let priority = i8::try_from(request.priority)
             .map_err(|_| Problem::invalid("priority", "expected -100 to 100"))?;
         self.act(namespace, id, Action::Priority(priority)).await
+    }
+
+    /// Adds tags to an execution, open or ended, or gives them new values.
+    pub async fn tag(&self, namespace: &str, id: &str, request: TagRequest) -> Result<ActionReply, Problem> {
+        check_namespace(namespace)?;
+        request.validate()?;
+        let id = execution_id(id)?;
+        let tags = request.tags.into_iter().collect();
+        self.0.acted(id, Command::Tag(Tag { namespace: namespace.to_owned(), id, tags })).await
     }
 
     /// Holds an execution back until it is resumed.

@@ -156,11 +156,8 @@ impl Actor {
         if flight.open.new_timeline {
             self.shared.renewed.add(self.id);
             self.shared.tally.timeline_begun();
-            tracing::error!(
-                partition = self.id.0,
-                timeline = head.timeline,
-                "acknowledged writes were found lost; a new timeline begins"
-            );
+            // Why was said where it was found: once for a store that was replaced or restored, else by the partition.
+            tracing::info!(partition = self.id.0, timeline = head.timeline, "a new timeline begins");
         }
         self.carry_on(&mut flight);
         self.leave(flight.open);

@@ -34,9 +34,11 @@ impl InProcess {
                 Reply::Result(engine.result(&of.namespace, &of.name, *wait_ms).await?)
             }
             Request::Why(of) => Reply::Why(engine.why(&of.namespace, &of.name).await?),
-            Request::Cancel(..) | Request::Replay(..) | Request::SetPriority(..) | Request::Act(..) => {
-                self.act(request, key).await?
-            }
+            Request::Cancel(..)
+            | Request::Replay(..)
+            | Request::SetPriority(..)
+            | Request::Tag(..)
+            | Request::Act(..) => self.act(request, key).await?,
             Request::Executions(request) => {
                 Reply::Executions(boxed(engine.executions(request.clone())).await?)
             }
@@ -106,6 +108,7 @@ impl InProcess {
             Request::SetPriority(id, body) => {
                 engine.set_priority(&namespace(&body.namespace), id, body.clone()).await?
             }
+            Request::Tag(id, body) => engine.tag(&namespace(&body.namespace), id, body.clone()).await?,
             Request::Act(action, id, body) => {
                 let namespace = namespace(&body.namespace);
                 match action {

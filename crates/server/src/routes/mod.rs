@@ -61,6 +61,7 @@ fn endpoints(config: &ServerConfig) -> Endpoints {
         .routes(routes!(executions::cancel::cancel))
         .routes(routes!(executions::replay::replay))
         .routes(routes!(executions::priority::priority))
+        .routes(routes!(executions::tag::tag))
         .routes(routes!(executions::pause::pause))
         .routes(routes!(executions::resume::resume))
         .routes(routes!(executions::revoke::revoke))

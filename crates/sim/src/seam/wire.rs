@@ -216,6 +216,7 @@ fn name(request: &Request) -> String {
         Request::Cancel(id, _) => format!("cancel {id}"),
         Request::Replay(id, replay) => format!("replay {id} from {:?}", replay.from_step),
         Request::SetPriority(id, priority) => format!("priority {id} {}", priority.priority),
+        Request::Tag(id, tag) => format!("tag {id} {:?}", tag.tags),
         Request::Act(action, id, _) => format!("{action:?} {id}"),
         Request::SetLane(lane, _) => format!("set lane {lane}"),
         Request::ActOnLane(action, of) => format!("{action:?} lane {}", of.name),

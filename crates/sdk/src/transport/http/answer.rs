@@ -33,9 +33,11 @@ fn reply(request: &Request, body: &[u8]) -> Result<Reply, SendError> {
         Request::Events(_) => Reply::Events(read(body)?),
         Request::Steps(..) => Reply::Steps(read(body)?),
         Request::Logs { .. } => Reply::Logs(read(body)?),
-        Request::Cancel(..) | Request::Replay(..) | Request::SetPriority(..) | Request::Act(..) => {
-            Reply::Acted(read(body)?)
-        }
+        Request::Cancel(..)
+        | Request::Replay(..)
+        | Request::SetPriority(..)
+        | Request::Tag(..)
+        | Request::Act(..) => Reply::Acted(read(body)?),
         Request::BeginBulk(_) => Reply::BulkBegun(read(body)?),
         Request::Bulk(_) | Request::StopBulk(_) => Reply::Bulk(read(body)?),
         Request::Bulks { .. } => Reply::Bulks(read(body)?),

@@ -99,6 +99,7 @@ impl<'a> Call<'a> {
             Request::Cancel(id, body) => Self::post(vec!["v1", "executions", id, "cancel"], body),
             Request::Replay(id, body) => Self::post(vec!["v1", "executions", id, "replay"], body),
             Request::SetPriority(id, body) => Self::post(vec!["v1", "executions", id, "priority"], body),
+            Request::Tag(id, body) => Self::post(vec!["v1", "executions", id, "tag"], body),
             Request::Act(action, id, body) => Self::post(vec!["v1", "executions", id, action.verb()], body),
             Request::BeginBulk(body) => Self::post(vec!["v1", "bulk"], body),
             Request::Bulk(of) => Self::get(vec!["v1", "bulk", &of.name], &of.namespace),

@@ -15,4 +15,5 @@ pub(super) mod revoke;
 pub(super) mod steps;
 pub(super) mod submit;
 pub(super) mod submit_batch;
+pub(super) mod tag;
 pub(super) mod why;
