@@ -1,6 +1,6 @@
 //! Extends: asking for more before more is spent.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod bed;
 
@@ -66,4 +66,16 @@ fn what_is_asked_for_at_least_adds_only_what_the_hold_lacks() {
     assert!(!extend(&mut bed, hold, "4", 101, true));
     assert!(extend(&mut bed, hold, "5", 100, true), "all that there is, is held");
     assert_eq!(held(&mut bed), 100);
+}
+
+#[test]
+fn more_of_one_thing_is_not_refused_for_the_want_of_another() {
+    let (mut bed, hold) = bed_with_hold(100, 30);
+    let mut budget = bed.partition.budget("default", "acme").unwrap().clone();
+    budget.windows[0].limits.insert("calls".into(), Limit { hard: Some(0), soft: None });
+    let put = BudgetChange::Put(Box::new(budget));
+    let set = SetBudget { namespace: "default".into(), path: "acme".into(), change: put };
+    bed.run(Command::SetBudget(set)).unwrap();
+    assert!(extend(&mut bed, hold, "1", 20, false), "it asks for no calls");
+    assert_eq!(held(&mut bed), 50);
 }

@@ -213,25 +213,22 @@ impl WindowCounter {
         }
     }
 
-    /// Raises the limit for once. What is used `beyond` it already is paid at once.
-    pub fn top_up(
-        &mut self,
-        kind: &WindowKind,
-        top_up: TopUp,
-        beyond: &Amounts,
-        now: Millis,
-    ) -> Result<(), AmountOverflow> {
+    /// Raises the limit for once. What is used `beyond` it already is paid at once, what stops counting first before the rest.
+    pub fn top_up(&mut self, top_up: TopUp, beyond: &Amounts, now: Millis) {
         let mut top_up = top_up;
-        let paid = top_up.left.at_most(beyond);
-        if !paid.is_zero() {
-            self.change(kind, now, |period| period.topped.add(&paid))?;
-            top_up.left.take(&paid);
+        let mut unpaid = top_up.left.at_most(beyond);
+        for period in self.periods.iter_mut().filter(|period| period.end > now) {
+            let paid = period.used.less(&period.topped).at_most(&unpaid);
+            // No more than what is used.
+            if period.topped.add(&paid).is_ok() {
+                top_up.left.take(&paid);
+                unpaid.take(&paid);
+            }
         }
         let top_ups = self.top_ups.get_or_insert_default();
         let expiry = |top_up: &TopUp| top_up.expires_at.unwrap_or(Millis::MAX);
         let place = top_ups.partition_point(|other| expiry(other) <= expiry(&top_up));
         top_ups.insert(place, top_up);
-        Ok(())
     }
 
     /// When something stops counting next.

@@ -183,9 +183,7 @@ fn carry_over(
             let id = format!("carry-over/{}/{}", window.name, present.start);
             let expires_at = Some(present.next);
             let top_up = TopUp { id: id.clone(), amounts: left.clone(), left: left.clone(), expires_at };
-            counter
-                .top_up(&window.kind, top_up, &Amounts::default(), now)
-                .map_err(|overflow| Refusal::AmountOverflow { dimension: overflow.dimension })?;
+            counter.top_up(top_up, &Amounts::default(), now);
             entries.push(Entry {
                 window: Some(window.name.clone()),
                 charge_id: Some(id),

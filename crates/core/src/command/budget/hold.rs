@@ -7,7 +7,9 @@ use super::{Booked, ChargeHold, book, queue, room};
 use crate::Millis;
 use crate::ids::HoldId;
 use crate::key;
-use crate::model::{Amounts, EXTENDS_MAX, Extended, Hold, HoldKey, Message, OnHard, Record, Shortfall};
+use crate::model::{
+    Amounts, EXTENDS_MAX, Extended, Hold, HoldKey, Message, OnHard, Record, Shortfall, is_under,
+};
 
 /// Set money aside without a lease.
 #[derive(Clone, Debug)]
@@ -96,9 +98,11 @@ impl HoldBudget {
         if let Some(shortfall) = room::too_large(context.partition, namespace, path, &self.amounts, now) {
             return Err(Refusal::HoldTooLarge(Box::new(shortfall)));
         }
-        // Executions that wait are not overtaken.
-        queue::grant_waiting(context, namespace, path);
-        if let Some(shortfall) = room::shortfall(context.partition, namespace, path, &self.amounts, now) {
+        // Executions that wait are not overtaken, though what they wait for may be more than this.
+        let mut short = queue::grant_waiting(context, namespace, path).into_iter();
+        let waited_for = short.find(|short| is_under(path, &short.path));
+        let own = room::shortfall(context.partition, namespace, path, &self.amounts, now);
+        if let Some(shortfall) = own.or(waited_for) {
             return Err(Refusal::BudgetExhausted(Box::new(shortfall)));
         }
         let hold = Hold {
@@ -168,7 +172,14 @@ impl ExtendHold {
         bound.add(&hold.held).map_err(overflow)?;
         bound.add(&more).map_err(overflow)?;
         let capped = hold.cap.iter().flatten().any(|(dimension, cap)| bound.get(dimension) > *cap);
-        let shortfall = room::shortfall(context.partition, &hold.namespace, &hold.path, &more, now);
+        let shortfall = match (context.partition.budget(&hold.namespace, &hold.path), self.hold) {
+            (Some(_), _) => {
+                room::shortfall_of_more(context.partition, &hold.namespace, &hold.path, &more, now)
+            }
+            // It was deleted although this was held under it: no budget is no limit that could be kept to.
+            (None, HoldKey::Free(_)) => return Err(Refusal::BudgetNotFound { path: hold.path }),
+            (None, HoldKey::Permit(_)) => Some(of_none(&hold.path, &more)),
+        };
         let given = !capped && shortfall.is_none();
         if given {
             hold.held.add(&more).map_err(overflow)?;
@@ -182,7 +193,7 @@ impl ExtendHold {
         let (namespace, at) = (hold.namespace.clone(), key::hold(&self.hold));
         context.put_record(at, Some(Record::Hold(Box::new(hold))));
         if let (HoldKey::Permit(key), Some(shortfall), false) = (self.hold, &shortfall, capped)
-            && let Some(budget) = context.partition.budget(&namespace, &shortfall.path)
+            && let budget = context.partition.budget(&namespace, &shortfall.path).cloned().unwrap_or_default()
             && budget.on_hard() != OnHard::Block
         {
             let (on_hard, grace_ms) = (budget.on_hard(), budget.stop_grace_ms());
@@ -195,6 +206,13 @@ impl ExtendHold {
         }
         Ok(Outcome::Extended(ExtendAnswer { granted: given, shortfall: shortfall.filter(|_| !capped) }))
     }
+}
+
+/// What is missing of a budget that is no more.
+fn of_none(path: &str, more: &Amounts) -> Shortfall {
+    let (dimension, missing) = more.iter().next().unwrap_or_default();
+    let (path, dimension) = (path.to_owned(), dimension.to_owned());
+    Shortfall { path, window: String::new(), dimension, limit: 0, used: 0, held: 0, missing, resets_at: None }
 }
 
 impl SettleHold {

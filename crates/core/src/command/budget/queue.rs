@@ -164,10 +164,11 @@ fn drop_waiter(context: &mut Context<'_>, key: PermitKey) {
 }
 
 /// Something may have become free under a tree: grants what fits, best first. At a level that is short for its best nobody
-/// else is served, so that small wants do not keep a large one waiting for ever.
-pub(super) fn grant_waiting(context: &mut Context<'_>, namespace: &str, path: &str) {
+/// else is served, so that small wants do not keep a large one waiting for ever. Says which levels are, and for what.
+pub(super) fn grant_waiting(context: &mut Context<'_>, namespace: &str, path: &str) -> Vec<Shortfall> {
+    let mut short: Vec<Shortfall> = Vec::new();
     if context.partition.waiting(namespace, tree(path)) == 0 {
-        return;
+        return short;
     }
     let now = context.now();
     let mut heads: BTreeSet<(Millis, PermitKey, String)> = BTreeSet::new();
@@ -175,15 +176,17 @@ pub(super) fn grant_waiting(context: &mut Context<'_>, namespace: &str, path: &s
         let first = context.partition.queue(namespace, path).next();
         heads.extend(first.map(|(order, key)| (order, key, path.to_owned())));
     }
-    let mut short: Vec<String> = Vec::new();
     let mut granted = 0;
-    while granted < GRANTS_MAX
-        && let Some((order, key, path)) = heads.pop_first()
-    {
-        if short.iter().any(|level| is_under(&path, level)) {
+    while let Some((order, key, path)) = heads.pop_first() {
+        if short.iter().any(|short| is_under(&path, &short.path)) {
             continue;
         }
         let Some(ask) = context.partition.waiter(&key).cloned() else { continue };
+        if granted == GRANTS_MAX {
+            // It is its turn next.
+            short.push(Shortfall { path: tree(&path).to_owned(), ..behind(&ask) });
+            break;
+        }
         let amounts = wanted(context, &ask);
         let next = |context: &Context<'_>| {
             let after = context.partition.queue(namespace, &path).find(|place| *place > (order, key));
@@ -196,7 +199,7 @@ pub(super) fn grant_waiting(context: &mut Context<'_>, namespace: &str, path: &s
             continue;
         }
         match room::shortfall(context.partition, namespace, &path, &amounts, now) {
-            Some(shortfall) => short.push(shortfall.path),
+            Some(shortfall) => short.push(shortfall),
             None => {
                 drop_waiter(context, key);
                 grant(context, key, &ask, amounts);
@@ -205,6 +208,7 @@ pub(super) fn grant_waiting(context: &mut Context<'_>, namespace: &str, path: &s
             }
         }
     }
+    short
 }
 
 /// A waiter's place is another.

@@ -18,6 +18,13 @@ struct Standing<'a> {
 }
 
 impl Standing<'_> {
+    /// What is missing for so much more to be held.
+    fn lacks(&self, more: u64) -> Option<Shortfall> {
+        let wanted = u128::from(self.used) + self.held + u128::from(more);
+        let missing = wanted.checked_sub(u128::from(self.limit)).filter(|missing| *missing > 0)?;
+        Some(self.shortfall(missing))
+    }
+
     fn shortfall(&self, missing: u128) -> Shortfall {
         let fits = |n: u128| u64::try_from(n).unwrap_or(u64::MAX);
         Shortfall {
@@ -70,8 +77,8 @@ fn first<T>(
     None
 }
 
-/// What keeps `amounts` from being held now. Where nothing at all is free of a limited dimension nothing starts, although it
-/// asks for nothing of it.
+/// What keeps work that is to hold `amounts` from starting now. Where nothing at all is free of a limited dimension nothing
+/// starts, although it asks for nothing of it.
 pub(super) fn shortfall(
     partition: &Partition,
     namespace: &str,
@@ -79,10 +86,19 @@ pub(super) fn shortfall(
     amounts: &Amounts,
     now: Millis,
 ) -> Option<Shortfall> {
+    first(partition, namespace, path, now, |at| at.lacks(amounts.get(at.dimension).max(1)))
+}
+
+/// What keeps work that runs from holding `more`.
+pub(super) fn shortfall_of_more(
+    partition: &Partition,
+    namespace: &str,
+    path: &str,
+    more: &Amounts,
+    now: Millis,
+) -> Option<Shortfall> {
     first(partition, namespace, path, now, |at| {
-        let wanted = u128::from(at.used) + at.held + u128::from(amounts.get(at.dimension).max(1));
-        let missing = wanted.checked_sub(u128::from(at.limit)).filter(|missing| *missing > 0)?;
-        Some(at.shortfall(missing))
+        Some(more.get(at.dimension)).filter(|more| *more > 0).and_then(|more| at.lacks(more))
     })
 }
 

@@ -123,10 +123,7 @@ impl SetBudget {
         });
         let beyond = Amounts::of(beyond);
         let top_up = TopUp { id: id.to_owned(), amounts: amounts.clone(), left: amounts.clone(), expires_at };
-        let overflow = |overflow: crate::model::AmountOverflow| Refusal::AmountOverflow {
-            dimension: overflow.dimension,
-        };
-        counter.top_up(&at.kind, top_up, &beyond, now).map_err(overflow)?;
+        counter.top_up(top_up, &beyond, now);
         book::latch(context, namespace, path, budget, &mut counters);
         put_counters(context, namespace, path, counters);
         let entry = Entry {

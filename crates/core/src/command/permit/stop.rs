@@ -53,7 +53,10 @@ pub(in super::super) fn short(
         }
     }
     let Shortfall { path, window, dimension, missing, .. } = shortfall;
-    let message = format!("budget {path} lacks {missing} {dimension} in window {window}");
+    let message = match window.as_str() {
+        "" => format!("there is no budget {path} any more"),
+        _ => format!("budget {path} lacks {missing} {dimension} in window {window}"),
+    };
     stop_one(context, execution, on_hard, grace_ms, &message);
 }
 

@@ -1,0 +1,73 @@
+//! Holds without a lease, beside executions and budgets that go.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod bed;
+mod world;
+
+use stint_core::HoldId;
+use stint_core::command::*;
+use stint_core::model::*;
+use world::{World, usd};
+
+/// Sets money aside at the root of the only tree.
+fn hold(world: &mut World, path: &str, id: u8, amount: u64) -> Result<Outcome, Refusal> {
+    let bed = world.bed(1);
+    let hold = HoldBudget {
+        id: HoldId::derived(bed.partition.id(), &[id]),
+        namespace: "default".into(),
+        path: path.into(),
+        amounts: usd(amount),
+        ttl_ms: 600_000,
+    };
+    bed.run(Command::HoldBudget(hold))
+}
+
+#[test]
+fn a_hold_without_a_lease_does_not_overtake_who_waits() {
+    let mut world = World::new(&["acme"]);
+    for (path, hard) in [("acme", 1_000), ("acme/a", 100), ("acme/b", 100)] {
+        world.budget(path, hard);
+    }
+    hold(&mut world, "acme/a", 1, 60).unwrap();
+    let large = world.submit(&[("acme/a", 70)], |_| ());
+    world.claim(1);
+    world.settle();
+    assert_eq!(world.e().why(large).state, "blocked");
+    let Err(Refusal::BudgetExhausted(short)) = hold(&mut world, "acme/a", 2, 10) else {
+        panic!("small holds would keep it waiting for ever")
+    };
+    assert_eq!((short.path.as_str(), short.missing), ("acme/a", 30));
+    assert!(hold(&mut world, "acme/b", 3, 10).is_ok(), "nobody waits for that one");
+    let first = HoldId::derived(world.bed(1).partition.id(), &[1]);
+    world.bed(1).run(Command::ReleaseHold(ReleaseHold { hold: first })).unwrap();
+    world.settle();
+    assert_eq!(world.claim(1)[0].execution, large);
+    assert!(hold(&mut world, "acme/a", 2, 10).is_ok());
+}
+
+#[test]
+fn under_a_budget_that_was_deleted_nothing_more_is_had_and_what_asks_is_stopped() {
+    let mut world = World::new(&["acme"]);
+    world.budget("acme", 100);
+    let id = world.submit(&[("acme", 10)], |_| ());
+    world.claim(1);
+    world.settle();
+    let lease = world.claim(1)[0];
+    hold(&mut world, "acme", 1, 10).unwrap();
+    world.delete("acme");
+    world.extend(lease, 1_000_000);
+    let free = HoldKey::Free(HoldId::derived(world.bed(1).partition.id(), &[1]));
+    let extend = ExtendHold { hold: free, id: "e".into(), amounts: usd(1), at_least: false };
+    let refused = world.bed(1).run(Command::ExtendHold(extend));
+    assert_eq!(refused, Err(Refusal::BudgetNotFound { path: "acme".into() }));
+    world.settle();
+    let stop = world.e().heartbeat(lease).unwrap().stop.unwrap();
+    assert_eq!(stop.message.as_deref(), Some("there is no budget acme any more"));
+    world.e().run(Command::Suspend(Suspend { lease })).unwrap();
+    world.settle();
+    world.claim(1);
+    world.settle();
+    let shown = world.e().show(id).execution;
+    assert_eq!(shown.state(), State::Failed);
+}
