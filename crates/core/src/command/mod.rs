@@ -406,7 +406,7 @@ pub enum Refusal {
     BudgetHeld {
         /// The path.
         path: String,
-        /// Holds at this very path.
+        /// Holds at it and below.
         holds: usize,
     },
     /// The model has no price.
@@ -426,6 +426,12 @@ pub enum Refusal {
     ChargeConflict {
         /// The id.
         charge: String,
+    },
+    /// The id of a top-up stands for something else.
+    #[error("the top-up {id} is for other amounts or another window")]
+    TopUpConflict {
+        /// The id.
+        id: String,
     },
     /// No such charge in the tree.
     #[error("no charge {charge} was booked here")]

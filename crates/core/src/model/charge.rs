@@ -119,6 +119,9 @@ pub struct Entry {
     /// The lease was over when it was recorded.
     #[n(14)]
     pub late: Option<bool>,
+    /// Of a refund: the place in the ledger of what it gives back.
+    #[n(15)]
+    pub refunds: Option<u64>,
 }
 
 impl Entry {
@@ -140,12 +143,18 @@ impl Entry {
             window: None,
             less: None,
             late: None,
+            refunds: None,
         }
     }
 
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
         super::record::to_vec(self)
+    }
+
+    /// Whether it counts for a window that counts what is behind `since`; `seq` is its place. A refund does if its charge did.
+    pub fn counts_since(&self, since: u64, seq: u64) -> bool {
+        self.refunds.unwrap_or(seq) > since
     }
 
     /// When the period is that it counts in.

@@ -108,6 +108,9 @@ pub struct TopUp {
 /// Top-ups of one window that are kept.
 pub const TOP_UPS_MAX: usize = 100;
 
+/// Used-up top-ups of one window that are kept: a refund may give something of them back.
+const USED_UP_MAX: usize = 8;
+
 impl Counters {
     /// Those of a budget that has used nothing; entries up to `seq` do not count.
     pub fn new(windows: &[Window], seq: u64) -> Self {
@@ -162,7 +165,13 @@ impl WindowCounter {
     pub fn tidy(&mut self, now: Millis) {
         self.periods.retain(|period| period.end > now);
         if let Some(top_ups) = &mut self.top_ups {
-            top_ups.retain(|top_up| !top_up.is_over(now) && !top_up.left.is_zero());
+            top_ups.retain(|top_up| !top_up.is_over(now));
+            let mut used_up = top_ups.iter().filter(|top_up| top_up.left.is_zero()).count();
+            top_ups.retain(|top_up| {
+                let is_kept = !top_up.left.is_zero() || used_up <= USED_UP_MAX;
+                used_up -= usize::from(top_up.left.is_zero());
+                is_kept
+            });
         }
     }
 
@@ -205,11 +214,21 @@ impl WindowCounter {
         done
     }
 
-    /// Takes from what was used in the period of `at`, if it still counts.
-    pub fn refund(&mut self, amounts: &Amounts, at: Millis) {
-        if let Some(period) = self.periods.iter_mut().find(|period| period.start <= at && at < period.next) {
-            period.used.take(amounts);
-            period.topped = period.topped.at_most(&period.used);
+    /// Takes from what was used in the period of `at`, if it still counts. What top-ups paid of it they have again, unless they
+    /// have expired.
+    pub fn refund(&mut self, amounts: &Amounts, at: Millis, now: Millis) {
+        let period = self.periods.iter_mut().find(|period| period.start <= at && at < period.next);
+        let Some(period) = period else { return };
+        period.used.take(amounts);
+        let mut back = period.topped.less(&period.used);
+        period.topped.take(&back);
+        let top_ups = self.top_ups.iter_mut().flatten().rev();
+        for top_up in top_ups.filter(|top_up| !top_up.is_over(now)) {
+            let part = top_up.amounts.less(&top_up.left).at_most(&back);
+            // At most what it was.
+            if top_up.left.add(&part).is_ok() {
+                back.take(&part);
+            }
         }
     }
 
@@ -231,9 +250,19 @@ impl WindowCounter {
         top_ups.insert(place, top_up);
     }
 
-    /// When something stops counting next.
-    pub fn next_end(&self) -> Option<Millis> {
-        self.periods.iter().map(|period| period.end).filter(|end| *end < Millis::MAX).min()
+    /// When something stops counting next, of what counts at `now`.
+    pub fn next_end(&self, now: Millis) -> Option<Millis> {
+        self.periods
+            .iter()
+            .map(|period| period.end)
+            .filter(|end| (now.saturating_add(1)..Millis::MAX).contains(end))
+            .min()
+    }
+
+    /// When a top-up goes of which something is left.
+    pub fn next_expiry(&self) -> Option<Millis> {
+        let left = self.top_ups.iter().flatten().filter(|top_up| !top_up.left.is_zero());
+        left.filter_map(|top_up| top_up.expires_at).min()
     }
 }
 

@@ -29,6 +29,8 @@ struct Level {
     waiting_below: usize,
     /// When something that it counted stops counting.
     next_end: Option<Millis>,
+    /// When something that is left of a top-up goes.
+    next_expiry: Option<Millis>,
     /// It is breached.
     breached: bool,
 }
@@ -38,18 +40,23 @@ struct Level {
 pub(crate) enum Due {
     /// A hold expires, or its time in doubt is over.
     Hold(HoldKey),
-    /// A period of a budget ends that somebody waits for: namespace and path.
+    /// A period of a budget ends that somebody waits for, or a top-up: namespace and path.
     Level(String, String),
 }
 
 impl Level {
     fn is_empty(&self) -> bool {
-        self.holds.is_empty() && self.waiting_below == 0 && self.next_end.is_none() && !self.breached
+        self.holds.is_empty()
+            && self.waiting_below == 0
+            && self.next_end.is_none()
+            && self.next_expiry.is_none()
+            && !self.breached
     }
 
-    /// A period's end matters only to those who wait, and to a breach.
+    /// A period's end matters only to those who wait, and to a breach; without a top-up a limit is lower.
     fn due(&self) -> Option<Millis> {
-        self.next_end.filter(|_| self.waiting_below > 0 || self.breached)
+        let next_end = self.next_end.filter(|_| self.waiting_below > 0 || self.breached);
+        next_end.into_iter().chain(self.next_expiry).min()
     }
 }
 
@@ -159,11 +166,13 @@ impl Budgets {
     }
 
     pub(super) fn set_counters(&mut self, namespace: &str, path: &str, counters: Option<&Counters>) {
-        let ends = counters.iter().flat_map(|counters| &counters.windows);
-        let next_end = ends.filter_map(|window| window.next_end()).min();
+        let windows = counters.iter().flat_map(|counters| &counters.windows);
+        let next_end = windows.clone().filter_map(|window| window.next_end(Millis::MIN)).min();
+        let next_expiry = windows.filter_map(|window| window.next_expiry()).min();
         let breached = counters.is_some_and(|counters| counters.breached == Some(true));
         self.change(namespace, path, |level| {
             level.next_end = next_end;
+            level.next_expiry = next_expiry;
             level.breached = breached;
         });
     }

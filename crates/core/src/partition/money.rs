@@ -164,13 +164,6 @@ impl Partition {
         self.budgets.holds(namespace, path)
     }
 
-    /// Holds at this very path.
-    pub(crate) fn holds_at(&self, namespace: &str, path: &str) -> impl Iterator<Item = HoldKey> {
-        self.budgets
-            .holds(namespace, path)
-            .filter(move |at| self.hold(at).is_some_and(|hold| hold.path == path))
-    }
-
     /// Partitions whose attempts hold something at a level or below.
     pub(crate) fn open_in(&self, namespace: &str, path: &str) -> impl Iterator<Item = PartitionId> {
         self.budgets.open_in(namespace, path)

@@ -97,7 +97,9 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::ChargeNotKept { .. } => of(Code::ChargeNotKept),
         Refusal::RefundTooLarge { .. } => of(Code::InvalidField).at("amounts"),
         Refusal::AmountOverflow { .. } => of(Code::AmountOverflow),
-        Refusal::HoldConflict { .. } => of(Code::IdempotencyConflict).at("id"),
+        Refusal::HoldConflict { .. } | Refusal::TopUpConflict { .. } => {
+            of(Code::IdempotencyConflict).at("id")
+        }
         Refusal::TooManyTopUps { .. } | Refusal::NotStopping => of(Code::WrongState),
         Refusal::Corrupt(_) | Refusal::Cold(_) => {
             tracing::error!(%detail, "a command was refused for a fault of ours");

@@ -54,13 +54,20 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Takes from what every level of the path had used at `at`, where that period still counts.
-pub(super) fn refund(context: &mut Context<'_>, namespace: &str, path: &str, amounts: &Amounts, at: Millis) {
+/// Takes back what the entry `seq` added at `at` to what every level of its path has used, where it counted and still does.
+pub(super) fn refund(
+    context: &mut Context<'_>,
+    namespace: &str,
+    path: &str,
+    amounts: &Amounts,
+    (seq, at): (u64, Millis),
+) {
+    let now = context.now();
     for level in levels(path) {
         let Some(budget) = context.partition.budget(namespace, level).cloned() else { continue };
         let mut counters = counters(context, namespace, level, &budget);
-        for counter in &mut counters.windows {
-            counter.refund(amounts, at);
+        for counter in counters.windows.iter_mut().filter(|counter| seq > counter.since) {
+            counter.refund(amounts, at, now);
         }
         latch(context, namespace, level, &budget, &mut counters);
         put_counters(context, namespace, level, counters);
@@ -87,6 +94,11 @@ pub(super) fn latch(
     }
     counters.breaches += 1;
     context.event_of_budget(namespace, path, EventKind::BudgetBreached);
+    stop(context, namespace, path, budget);
+}
+
+/// Tells every partition that runs work under a breached budget to stop it, if that is what the budget does.
+pub(super) fn stop(context: &mut Context<'_>, namespace: &str, path: &str, budget: &Budget) {
     if !budget.acts() || budget.on_hard() == OnHard::Block {
         return;
     }

@@ -373,11 +373,12 @@ impl Refund {
         let now: Millis = context.now();
         charge.refunded = Some(refunded);
         context.put_cold(at, charge.encode());
-        book::refund(context, namespace, &charge.path, &self.amounts, charge.at);
+        book::refund(context, namespace, &charge.path, &self.amounts, (charge.seq, charge.at));
         let entry = Entry {
             charge_id: Some(self.id.clone()),
             booked_at: Some(charge.at),
             step: Some(self.charge_id.clone()),
+            refunds: Some(charge.seq),
             ..Entry::new(now, EntryKind::Refund, &charge.path, self.amounts.clone())
         };
         let seq = book::append(context, namespace, &entry);

@@ -130,9 +130,14 @@ fn estimate(context: &Context<'_>, ask: &Ask) -> Amounts {
     let now = context.now();
     let capped = learned.iter().map(|(dimension, amount)| {
         let tightest = room::tightest(partition, &ask.namespace, &ask.path, dimension, now);
-        (dimension, tightest.map_or(amount, |limit| amount.min(limit / ESTIMATE_SHARE)))
+        (dimension, tightest.map_or(amount, |limit| amount.min(share(limit))))
     });
     Amounts::of(capped)
+}
+
+/// What an estimate may take of a limit: something, also of a small one.
+fn share(limit: u64) -> u64 {
+    (limit / ESTIMATE_SHARE).max(1).min(limit)
 }
 
 fn grant(context: &mut Context<'_>, key: PermitKey, ask: &Ask, amounts: Amounts) {

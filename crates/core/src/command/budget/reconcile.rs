@@ -267,7 +267,9 @@ impl Recount {
                 continue;
             }
             let windows = recounted.budget.windows.iter().zip(&recounted.read).zip(&mut recounted.expected);
-            for ((window, counter), periods) in windows.filter(|((_, counter), _)| seq > counter.since) {
+            for ((window, counter), periods) in
+                windows.filter(|((_, counter), _)| entry.counts_since(counter.since, seq))
+            {
                 let place = periods.iter().position(|period| period.start <= at && at < period.next);
                 match entry.kind {
                     EntryKind::Charge | EntryKind::Adjustment => {

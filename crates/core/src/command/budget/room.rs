@@ -1,7 +1,7 @@
 //! What is free: limits against what is used and held, at every level of a path.
 
 use crate::Millis;
-use crate::model::{Amounts, Budget, Counters, Shortfall, Window, levels};
+use crate::model::{Amounts, Budget, Counters, Shortfall, Window, WindowCounter, WindowKind, levels};
 use crate::partition::Partition;
 
 /// One limit as it stands.
@@ -14,7 +14,8 @@ struct Standing<'a> {
     /// What counts against it.
     used: u64,
     held: u128,
-    resets_at: Option<Millis>,
+    counter: Option<&'a WindowCounter>,
+    now: Millis,
 }
 
 impl Standing<'_> {
@@ -23,6 +24,15 @@ impl Standing<'_> {
         let wanted = u128::from(self.used) + self.held + u128::from(more);
         let missing = wanted.checked_sub(u128::from(self.limit)).filter(|missing| *missing > 0)?;
         Some(self.shortfall(missing))
+    }
+
+    /// When something that was used stops counting next.
+    fn resets_at(&self) -> Option<Millis> {
+        match &self.window.kind {
+            WindowKind::Total => None,
+            WindowKind::Rolling { .. } => self.counter.and_then(|counter| counter.next_end(self.now)),
+            calendar => Some(calendar.period(self.now).end).filter(|end| *end < Millis::MAX),
+        }
     }
 
     fn shortfall(&self, missing: u128) -> Shortfall {
@@ -35,7 +45,7 @@ impl Standing<'_> {
             used: self.used,
             held: fits(self.held),
             missing: fits(missing),
-            resets_at: self.resets_at,
+            resets_at: self.resets_at(),
         }
     }
 }
@@ -66,7 +76,8 @@ fn first<T>(
                     limit: hard.saturating_add(left),
                     used: counter.map_or(0, |counter| counter.counted(dimension, now)),
                     held: partition.held(namespace, level, dimension),
-                    resets_at: counter.and_then(|counter| counter.next_end()),
+                    counter,
+                    now,
                 };
                 if let Some(found) = judge(&standing) {
                     return Some(found);

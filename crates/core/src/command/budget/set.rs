@@ -8,8 +8,8 @@ use crate::Millis;
 use crate::event::EventKind;
 use crate::key;
 use crate::model::{
-    Amounts, Budget, Counters, Denial, Entry, EntryKind, Message, Record, TOP_UPS_MAX, TopUp, WindowCounter,
-    tree,
+    Amounts, Budget, Charge, Counters, Denial, Entry, EntryKind, Message, Record, TOP_UPS_MAX, TopUp,
+    WindowCounter, tree,
 };
 use std::collections::BTreeMap;
 
@@ -72,11 +72,13 @@ impl SetBudget {
         let (namespace, path) = (self.namespace.as_str(), self.path.as_str());
         let before = context.partition.budget(namespace, path).cloned();
         let not_found = || Refusal::BudgetNotFound { path: self.path.clone() };
+        // Periods that are over end under the limits that they had.
+        book::roll(context, namespace, path)?;
         match &self.change {
-            BudgetChange::Put(budget) => put(context, namespace, path, before, Budget::clone(budget)),
+            BudgetChange::Put(budget) => put(context, namespace, path, before, Budget::clone(budget))?,
             BudgetChange::Raise { window, limits } => {
                 let budget = raised(before.clone().ok_or_else(not_found)?, window, limits)?;
-                put(context, namespace, path, before, budget);
+                put(context, namespace, path, before, budget)?;
             }
             BudgetChange::TopUp { id, window, amounts, expires_at } => {
                 let budget = before.ok_or_else(not_found)?;
@@ -98,23 +100,30 @@ impl SetBudget {
     ) -> Result<(), Refusal> {
         let (namespace, path) = (self.namespace.as_str(), self.path.as_str());
         let done = top_up_key(namespace, path, id);
-        let is_open = |counters: &Counters| {
-            let top_ups = counters.window(window).and_then(|counter| counter.top_ups.as_ref());
-            top_ups.is_some_and(|top_ups| top_ups.iter().any(|top_up| top_up.id == id))
-        };
-        // Its id goes with its entry; what is left of it may stay for longer.
-        if context.read(&done)?.is_some() || context.partition.counters(namespace, path).is_some_and(is_open)
-        {
-            return Ok(());
+        let body = Charge { model: Some(window.to_owned()), ..Charge::new(id, amounts.clone()) }.body();
+        let conflict = || Refusal::TopUpConflict { id: id.to_owned() };
+        if let Some(said) = context.read(&done)? {
+            return if said[..] == body { Ok(()) } else { Err(conflict()) };
         }
-        book::roll(context, namespace, path)?;
+        // Its id goes with its entry; what is left of it may stay for longer.
+        let mut kept = context.partition.counters(namespace, path).into_iter().flat_map(|kept| &kept.windows);
+        let known = kept.find_map(|counter| {
+            let known = counter.top_ups.iter().flatten().find(|top_up| top_up.id == id)?;
+            Some(counter.name == window && known.amounts == *amounts)
+        });
+        match known {
+            Some(true) => return Ok(()),
+            Some(false) => return Err(conflict()),
+            None => {}
+        }
         let now = context.now();
         let unknown = || Refusal::WindowNotFound { window: window.to_owned() };
         let at = budget.windows.iter().find(|other| other.name == window).ok_or_else(unknown)?;
         let mut counters = counters(context, namespace, path, budget);
         let counter = counters.windows.iter_mut().find(|other| other.name == window).ok_or_else(unknown)?;
         counter.tidy(now);
-        if counter.top_ups.as_ref().is_some_and(|top_ups| top_ups.len() >= TOP_UPS_MAX) {
+        let open = counter.top_ups.iter().flatten().filter(|top_up| !top_up.left.is_zero());
+        if open.count() >= TOP_UPS_MAX {
             return Err(Refusal::TooManyTopUps { max: TOP_UPS_MAX });
         }
         let beyond = at.limits.iter().filter_map(|(dimension, limit)| {
@@ -132,7 +141,7 @@ impl SetBudget {
             ..Entry::new(now, EntryKind::TopUp, path, amounts.clone())
         };
         book::append(context, namespace, &entry);
-        context.put_cold(done, Vec::new());
+        context.put_cold(done, body.to_vec());
         context.event_of_budget(namespace, path, EventKind::BudgetToppedUp);
         queue::grant_waiting(context, namespace, path);
         Ok(())
@@ -154,10 +163,16 @@ fn raised(mut budget: Budget, window: &str, limits: &BTreeMap<String, u64>) -> R
 }
 
 /// Puts a budget. A window of another kind than before starts anew; one whose limits changed goes on.
-fn put(context: &mut Context<'_>, namespace: &str, path: &str, before: Option<Budget>, mut budget: Budget) {
+fn put(
+    context: &mut Context<'_>,
+    namespace: &str,
+    path: &str,
+    before: Option<Budget>,
+    mut budget: Budget,
+) -> Result<(), Refusal> {
     budget.generation = before.as_ref().map_or(0, |before| before.generation);
     if before.as_ref() == Some(&budget) {
-        return;
+        return Ok(());
     }
     let seq = ledger_seq(context, namespace, path);
     let old = context.partition.counters(namespace, path).cloned().unwrap_or_default();
@@ -169,14 +184,26 @@ fn put(context: &mut Context<'_>, namespace: &str, path: &str, before: Option<Bu
         counter.cloned().unwrap_or_else(|| WindowCounter::new(&window.name, seq))
     });
     let mut counters = Counters { windows: windows.collect(), verified: None, ..old.clone() };
+    counters.windows.iter_mut().for_each(|counter| counter.tidy(context.now()));
+    let was_breached = counters.breached == Some(true);
     budget.generation += 1;
     let record = Record::Budget(Box::new(budget.clone()));
     context.put_record(key::budget(namespace, path), Some(record));
     book::latch(context, namespace, path, &budget, &mut counters);
+    let acts = |budget: &Budget| (budget.acts(), budget.on_hard());
+    if was_breached
+        && counters.breached == Some(true)
+        && before.is_some_and(|before| acts(&before) != acts(&budget))
+    {
+        book::stop(context, namespace, path, &budget);
+    }
     put_counters(context, namespace, path, counters);
+    // The period that it begins in is one that may leave something for the next.
+    book::roll(context, namespace, path)?;
     context.event_of_budget(namespace, path, EventKind::BudgetChanged);
     // What can never fit now is refused, and what fits starts.
     queue::grant_waiting(context, namespace, path);
+    Ok(())
 }
 
 impl DeleteBudget {
@@ -185,7 +212,7 @@ impl DeleteBudget {
         if context.partition.budget(namespace, path).is_none() {
             return Err(Refusal::BudgetNotFound { path: self.path.clone() });
         }
-        let held = context.partition.holds_at(namespace, path).count();
+        let held = context.partition.holds_under(namespace, path).count();
         if held > 0 && !self.force {
             return Err(Refusal::BudgetHeld { path: self.path.clone(), holds: held });
         }

@@ -167,7 +167,8 @@ fn carry(
             .retain(|window| window.since == 0 || totals.iter().any(|(name, since)| window.is(name, *since)));
         for (seq, entry) in due.iter().filter(|(_, entry)| levels(&entry.path).any(|level| level == path)) {
             carried.count("", 0, entry);
-            for (name, since) in totals.iter().filter(|(_, since)| *since > 0 && seq > since) {
+            let counts = |since: u64| since > 0 && entry.counts_since(since, *seq);
+            for (name, since) in totals.iter().filter(|(_, since)| counts(*since)) {
                 carried.count(name, *since, entry);
             }
         }
