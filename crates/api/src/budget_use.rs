@@ -46,6 +46,11 @@ impl BudgetUse {
         }
         for (field, amounts) in [("cap", &self.cap), ("attempt_cap", &self.attempt_cap)] {
             amounts.as_ref().map_or(Ok(()), |amounts| amounts.validate(field))?;
+            // It could not even start.
+            if let Some((dimension, _)) = amounts.iter().flat_map(|caps| &caps.0).find(|(_, cap)| **cap == 0)
+            {
+                return Err(Problem::invalid(format!("{field}.{dimension}"), "a cap is 1 at least"));
+            }
         }
         Ok(())
     }

@@ -103,8 +103,10 @@ pub struct LeaseHoldRequest {
 pub struct ExtendReply {
     /// Whether it is held now.
     pub granted: bool,
-    /// The limit that is in the way: path, window, dimension, limit, used, held, missing, resets_at. None if it is a cap
-    /// of the execution.
+    /// A cap of the execution is in the way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub capped: bool,
+    /// The limit that is in the way: path, window, dimension, limit, used, held, missing, resets_at.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub shortfall: Option<Shortfall>,
 }

@@ -36,11 +36,14 @@ pub struct FailRequest {
     pub namespace: Option<String>,
 }
 
-/// `POST leases/{lease}/release`: gives the lease back unused, without costing an attempt.
+/// `POST leases/{lease}/release`: gives the lease back, without costing an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct ReleaseRequest {
+    /// The work was begun, and broken off: what it has called may still be spending, so what is left of its holds is in doubt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unfinished: bool,
     /// Whose execution; another than the lease's is `not_found`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -75,7 +78,7 @@ pub enum Outcome {
     Complete(CompleteRequest),
     /// With an error.
     Fail(FailRequest),
-    /// Unused.
+    /// Unused, or broken off.
     Release(ReleaseRequest),
     /// Stopped, as its budget asked.
     Suspended(SuspendedRequest),
@@ -118,6 +121,11 @@ impl FailRequest {
 }
 
 impl ReleaseRequest {
+    /// Of work that was begun, and broken off.
+    pub fn unfinished() -> Self {
+        Self { unfinished: true, ..Self::default() }
+    }
+
     /// Checks the namespace.
     pub fn validate(&self) -> Result<(), Problem> {
         check::optional_name("namespace", self.namespace.as_ref())

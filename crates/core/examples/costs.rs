@@ -64,6 +64,7 @@ impl Run {
             key_text: None,
             input: Payload { bytes: vec![b'x'; 100].into(), content_type: None },
             traceparent: None,
+            known_only: false,
         };
         Command::Submit(Submit { items: vec![item] })
     }

@@ -1,6 +1,6 @@
 //! Extends: asking for more before more is spent.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod bed;
 
@@ -50,6 +50,23 @@ fn held(bed: &mut Bed) -> u64 {
         Ok(Outcome::Budget(view)) => view.held.get("usd"),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_no_is_answered_the_same_when_it_is_asked_again() {
+    let (mut bed, hold) = bed_with_hold(100, 30);
+    let mut ask = || {
+        let hold = HoldKey::Free(hold);
+        let extend = ExtendHold { hold, id: "1".into(), amounts: usd(71), at_least: false };
+        match bed.run(Command::ExtendHold(extend)) {
+            Ok(Outcome::Extended(answer)) => answer,
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = ask();
+    assert_eq!(first.shortfall.as_ref().map(|short| short.missing), Some(1));
+    assert!(!first.granted && !first.capped, "a limit is in the way, and no cap");
+    assert_eq!(ask(), first);
 }
 
 #[test]

@@ -462,7 +462,7 @@ fn command(pair: &mut Pair, op: &Op) -> Option<Command> {
             retry: *retry,
             retry_after_ms: *after,
         }),
-        Op::Release { lease: n } => Command::Release(Release { lease: lease(n)? }),
+        Op::Release { lease: n } => Command::Release(Release { lease: lease(n)?, unfinished: false }),
         Op::Begin { lease: n, step } => {
             Command::BeginStep(BeginStep { lease: lease(n)?, key: step.to_string() })
         }

@@ -142,6 +142,72 @@ fn money_of_an_attempt_that_died_is_in_doubt_until_its_time_is_over() {
 }
 
 #[test]
+fn a_step_that_has_a_result_ends_the_doubt_about_the_leases_that_began_it() {
+    let mut world = World::new(&["acme"]);
+    world.budget("acme", 1_000);
+    world.submit(&[("acme", 60)], |_| ());
+    let mut leases = Vec::new();
+    for crashes in 0..3 {
+        world.claim(1);
+        world.settle();
+        leases.push(world.claim(1)[0]);
+        let lease = leases[crashes];
+        world.e().begin(lease, "call").unwrap();
+        if crashes < 2 {
+            world.pass(30_000);
+            world.settle();
+        }
+    }
+    assert_eq!(world.held("acme"), 180, "two are in doubt");
+    let (spent, step) = (Spent::Amounts(usd(20)), Some("call".to_owned()));
+    world
+        .e()
+        .run(Command::ChargeLease(ChargeLease { lease: leases[2], id: "c1".into(), spent, step }))
+        .unwrap();
+    world.e().record(leases[2], "call", "1").unwrap();
+    world.settle();
+    assert_eq!((world.held("acme"), world.used("acme")), (60, 20), "what it spent came out of the doubt");
+}
+
+#[test]
+fn work_given_back_unfinished_leaves_its_money_in_doubt_and_goes_on_as_the_same_attempt() {
+    for stopped in [false, true] {
+        let mut world = World::new(&["acme"]);
+        world.budget("acme", 1_000);
+        let id = world.submit(&[("acme", 60)], |s| s.policy.budgets[0].attempt_cap = Some(usd(70)));
+        world.claim(1);
+        world.settle();
+        let lease = world.claim(1)[0];
+        world.charge(lease, "c1", 20);
+        if stopped {
+            world.e().cancel(id, 1_000).unwrap();
+        }
+        let release = || Command::Release(Release { lease, unfinished: true });
+        let ended = world.e().run(release()).unwrap();
+        assert_eq!(world.e().run(release()), Ok(ended), "said again");
+        world.settle();
+        assert_eq!((world.held("acme"), world.used("acme")), (40, 20), "its last call may still be billed");
+        world.charge(lease, "c2", 15);
+        world.settle();
+        assert_eq!((world.held("acme"), world.used("acme")), (25, 35));
+        world.pass(IN_DOUBT_MS);
+        world.settle();
+        assert_eq!(world.held("acme"), 0);
+        if stopped {
+            assert_eq!(world.e().state(id), State::Cancelled);
+            continue;
+        }
+        world.claim(1);
+        world.settle();
+        let next = world.claim(1)[0];
+        assert_eq!(world.e().show(id).execution.attempt, 1);
+        world.charge(next, "c3", 36);
+        let stop = world.e().heartbeat(next).unwrap().stop.expect("the attempt has spent 71 of 70");
+        assert_eq!(stop.reason, StopReason::BudgetFail);
+    }
+}
+
+#[test]
 fn a_worker_that_speaks_late_ends_the_doubt() {
     let mut world = World::new(&["acme"]);
     world.budget("acme", 100);
@@ -203,6 +269,41 @@ fn caps_count_over_all_attempts_and_end_the_execution() {
 }
 
 #[test]
+fn what_has_used_a_cap_up_is_not_started_again() {
+    let mut world = World::new(&["acme"]);
+    world.budget("acme", 1_000);
+    let capped = |world: &mut World, of_attempt: bool| {
+        world.submit(&[("acme", 50)], |s| {
+            let used = &mut s.policy.budgets[0];
+            let cap = if of_attempt { &mut used.attempt_cap } else { &mut used.cap };
+            *cap = Some(usd(100));
+        })
+    };
+    let spend = |world: &mut World| {
+        world.claim(1);
+        world.settle();
+        let lease = world.claim(1)[0];
+        let id = format!("{}", lease.execution);
+        world.charge(lease, &id, 100);
+        world.settle();
+        world.e().fail_as(lease, "Broken", None, Some(0)).unwrap();
+        world.settle();
+    };
+    let id = capped(&mut world, false);
+    spend(&mut world);
+    assert_eq!(world.e().state(id), State::Ready);
+    assert!(world.claim(1).is_empty());
+    let end = world.e().show(id).execution.end.unwrap();
+    assert_eq!(end.error.unwrap().error_type, "cap_exceeded");
+    // Another attempt has a cap of its own, and a whole hold.
+    capped(&mut world, true);
+    spend(&mut world);
+    world.claim(1);
+    world.settle();
+    assert_eq!((world.claim(1).len(), world.held("acme")), (1, 50));
+}
+
+#[test]
 fn a_refusal_on_old_news_ends_no_permit() {
     let mut world = World::new(&["acme"]);
     world.snapshot(1);
@@ -232,7 +333,7 @@ enum Op {
     Complete { lease: usize },
     Fail { lease: usize },
     Suspended { lease: usize },
-    Release { lease: usize },
+    Release { lease: usize, unfinished: bool },
     Cancel { which: usize },
     Pause { which: usize, paused: bool },
     Priority { which: usize, priority: i8 },
@@ -253,7 +354,7 @@ fn op(losses: bool) -> impl Strategy<Value = Op> {
         2 => (0..8usize).prop_map(|lease| Op::Complete { lease }),
         1 => (0..8usize).prop_map(|lease| Op::Fail { lease }),
         1 => (0..8usize).prop_map(|lease| Op::Suspended { lease }),
-        1 => (0..8usize).prop_map(|lease| Op::Release { lease }),
+        1 => (0..8usize, any::<bool>()).prop_map(|(lease, unfinished)| Op::Release { lease, unfinished }),
         1 => (0..8usize).prop_map(|which| Op::Cancel { which }),
         1 => (0..8usize, any::<bool>()).prop_map(|(which, paused)| Op::Pause { which, paused }),
         1 => (0..8usize, -2..3i8).prop_map(|(which, priority)| Op::Priority { which, priority }),
@@ -293,7 +394,9 @@ fn apply(world: &mut World, op: &Op) {
         Op::Suspended { lease: n } => {
             _ = lease(world, n).map(|lease| world.e().run(Command::Suspend(Suspend { lease })));
         }
-        Op::Release { lease: n } => _ = lease(world, n).map(|lease| world.e().release(lease)),
+        Op::Release { lease: n, unfinished } => {
+            _ = lease(world, n).map(|lease| world.e().run(Command::Release(Release { lease, unfinished })));
+        }
         Op::Cancel { which } => _ = world.execution(which).map(|id| world.e().cancel(id, 1_000)),
         Op::Pause { which, paused } => {
             let action = if paused { Action::Pause } else { Action::Resume };

@@ -28,7 +28,7 @@ impl Serve for ToNode {
 
     fn release(&self, leases: Vec<LeaseRef>) {
         for lease in leases {
-            self.0.post(lease.execution.partition(), Command::Release(Release { lease }));
+            self.0.post(lease.execution.partition(), Command::Release(Release { lease, unfinished: false }));
         }
     }
 }
@@ -61,6 +61,7 @@ fn submission(id: ExecutionId) -> Submission {
         key_text: None,
         input: Payload { bytes: vec![b'1'; 100].into(), content_type: None },
         traceparent: None,
+        known_only: false,
     }
 }
 

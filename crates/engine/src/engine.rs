@@ -206,7 +206,16 @@ impl Inner {
     /// Gives leases back that never reached their worker; without an attempt.
     pub(crate) fn give_back(&self, leases: impl IntoIterator<Item = LeaseRef>) {
         for lease in leases {
-            self.node.post(lease.execution.partition(), Command::Release(Release { lease }));
+            let release = Release { lease, unfinished: false };
+            self.node.post(lease.execution.partition(), Command::Release(release));
+        }
+    }
+
+    /// Gives leases back that their worker must have heard of, and holds no more.
+    pub(crate) fn give_back_dropped(&self, leases: impl IntoIterator<Item = LeaseRef>) {
+        for lease in leases {
+            let release = Release { lease, unfinished: true };
+            self.node.post(lease.execution.partition(), Command::Release(release));
         }
     }
 

@@ -319,7 +319,7 @@ impl Client {
 
     /// Gives a lease back unused.
     pub async fn release(&self, lease: &str) -> Result<EndReply, Error> {
-        let request = ReleaseRequest { namespace: self.named() };
+        let request = ReleaseRequest { namespace: self.named(), ..ReleaseRequest::default() };
         self.post(Request::Release(lease.to_owned(), request)).await
     }
 

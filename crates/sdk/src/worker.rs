@@ -8,6 +8,7 @@ mod handler;
 mod held;
 mod outbox;
 mod pace;
+mod purse;
 mod reply;
 mod spend;
 

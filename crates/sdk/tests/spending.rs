@@ -65,6 +65,7 @@ impl Script {
         let ends = heard.iter().flat_map(|heard| &heard.results).map(|result| match &result.outcome {
             Outcome::Complete(_) => "complete",
             Outcome::Fail(_) => "fail",
+            Outcome::Release(release) if release.unfinished => "broken off",
             Outcome::Release(_) => "release",
             Outcome::Suspended(_) => "suspended",
         });
@@ -136,7 +137,10 @@ impl Script {
             let answer = match fate {
                 Fate::Unheard => continue,
                 Fate::Refused(code) => Answer::Refused(Problem::new(code, "scripted")),
-                _ => Answer::Charged(ChargeReply { recorded: true, ..ChargeReply::default() }),
+                _ => {
+                    let amounts = charge.amounts.clone().unwrap_or_default();
+                    Answer::Charged(ChargeReply { recorded: true, amounts, ..ChargeReply::default() })
+                }
             };
             let charge_id = Some(charge.charge_id.clone());
             answers.push(ExchangeAnswer { charge_id, ..plain(&charge.lease, answer) });
@@ -349,10 +353,10 @@ async fn a_hold_that_is_refused_parks_and_an_extend_that_is_refused_only_says_so
         missing: 3,
         resets_at: None,
     };
-    let no = ExtendReply { granted: false, shortfall: Some(shortfall) };
+    let no = ExtendReply { shortfall: Some(shortfall), ..ExtendReply::default() };
     let script = Script::new([]);
     *script.extends.lock().unwrap() =
-        [ExtendReply { granted: true, shortfall: None }, no.clone(), no].into_iter().collect();
+        [ExtendReply { granted: true, ..ExtendReply::default() }, no.clone(), no].into_iter().collect();
     let (stop, run) = start(&script, async |ctx: Context, (): ()| {
         ctx.hold(usd(5)).await?;
         assert!(!ctx.extend(usd(5)).await?);
@@ -375,15 +379,74 @@ async fn a_hold_that_is_refused_parks_and_an_extend_that_is_refused_only_says_so
 
 #[tokio::test(start_paused = true)]
 async fn a_hold_that_no_stop_follows_fails() {
-    let no = |shortfall| ExtendReply { granted: false, shortfall };
+    for (capped, kind, retry) in [(true, "cap_exceeded", Some(false)), (false, "budget_exhausted", None)] {
+        let script = Script::new([]);
+        script.extends.lock().unwrap().push_back(ExtendReply { capped, ..ExtendReply::default() });
+        let (stop, run) = start(&script, async |ctx: Context, (): ()| ctx.hold(usd(5)).await);
+        script.until(|script| script.ends() == ["fail"]).await;
+        let heard = script.heard.lock().unwrap().clone();
+        let failed = heard.iter().flat_map(|heard| &heard.results).next().unwrap();
+        let Outcome::Fail(fail) = &failed.outcome else { panic!("{failed:?}") };
+        assert_eq!((fail.error.kind.as_str(), fail.retry), (kind, retry));
+        drop(stop);
+        run.await.unwrap().unwrap();
+    }
+}
+
+/// What was asked to be held at least, in order.
+fn asked(script: &Script) -> Vec<u64> {
+    let heard = script.heard.lock().unwrap();
+    heard.iter().flat_map(|heard| &heard.holds).map(|hold| hold.amounts.get("usd_micros")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_that_run_side_by_side_do_not_count_on_the_same_money() {
     let script = Script::new([]);
-    script.extends.lock().unwrap().push_back(no(None));
-    let (stop, run) = start(&script, async |ctx: Context, (): ()| ctx.hold(usd(5)).await);
-    script.until(|script| script.ends() == ["fail"]).await;
-    let heard = script.heard.lock().unwrap().clone();
-    let failed = heard.iter().flat_map(|heard| &heard.results).next().unwrap();
-    let Outcome::Fail(fail) = &failed.outcome else { panic!("{failed:?}") };
-    assert_eq!((fail.error.kind.as_str(), fail.retry), ("cap_exceeded", Some(false)));
+    let (stop, run) = start(&script, async |ctx: Context, (): ()| {
+        let call =
+            async |key: &'static str, price: u64| ctx.step(key, async || ctx.hold(usd(price)).await).await;
+        let first = ctx.step("first", async || {
+            ctx.hold(usd(5)).await?;
+            call("second", 7).await?;
+            // A call that failed and is made anew needs no more than before.
+            ctx.hold(usd(5)).await
+        });
+        first.await?;
+        // Those that have ended need nothing any more.
+        call("third", 3).await
+    });
+    script.until(|script| script.ends() == ["complete"]).await;
+    assert_eq!(asked(&script), [5, 12, 5, 3]);
     drop(stop);
     run.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_step_has_spent_is_not_held_for_it_any_more() {
+    let script = Script::new([]);
+    let (stop, run) = start(&script, async |ctx: Context, (): ()| {
+        ctx.step("first", async || {
+            ctx.hold(usd(5)).await?;
+            ctx.charge(usd(4)).await?;
+            ctx.step("second", async || ctx.hold(usd(7)).await).await
+        })
+        .await
+    });
+    script.until(|script| script.ends() == ["complete"]).await;
+    assert_eq!(asked(&script), [5, 8]);
+    drop(stop);
+    run.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_a_drain_breaks_off_may_still_be_spending() {
+    let script = Script::new([]);
+    let (stop, run) = start(&script, async |ctx: Context, (): ()| {
+        ctx.hold(usd(5)).await?;
+        std::future::pending().await
+    });
+    script.until(|script| !asked(script).is_empty()).await;
+    drop(stop);
+    run.await.unwrap().unwrap();
+    assert_eq!(script.ends(), ["broken off"]);
 }

@@ -84,6 +84,9 @@ impl Claim {
         let mut heads = Vec::new();
         for id in self.best(context, self.max - grants.len()) {
             let Some(execution) = context.partition.execution(id).cloned() else { continue };
+            if permit::fail_used_up(context, &execution)? {
+                continue;
+            }
             if execution.is_admitted() {
                 grants.extend(self.lease(context, execution)?);
             } else {
@@ -99,7 +102,10 @@ impl Claim {
             let behind = ready.into_iter().flat_map(|ready| ready.behind(head));
             let behind: Vec<ExecutionId> = behind.take(self.max.saturating_sub(kept)).collect();
             for id in std::iter::once(head.id).chain(behind) {
-                if context.partition.is_in_time(id, context.now()) {
+                let Some(execution) = context.partition.execution(id).cloned() else { continue };
+                if context.partition.is_in_time(id, context.now())
+                    && !permit::fail_used_up(context, &execution)?
+                {
                     permit::ask(context, id);
                     asked.push(id);
                 }
@@ -159,7 +165,8 @@ impl Claim {
             spending.until = None;
             spending.missing = None;
             spending.resumed = resumed.then_some(true);
-            if !resumed {
+            let goes_on = spending.given_back.take() == Some(true);
+            if !resumed && !goes_on {
                 spending.attempt_spent = Amounts::default();
                 spending.attempt_ran_ms = 0;
             }

@@ -1,6 +1,7 @@
 //! How attempts and executions end: what every way of ending has in common.
 
 use super::context::Context;
+use super::release::settles;
 use super::{Outcome, Refusal, permit};
 use crate::Millis;
 use crate::event::EventKind;
@@ -80,7 +81,7 @@ pub(super) fn end(
     let now = context.now();
     let was_running = execution.state() == State::Running;
     // By its worker's word, or without ever having been started: nothing is in doubt.
-    let settled = !was_running || ended.body.is_some() || ended.outcome == AttemptOutcome::Completed;
+    let settled = !was_running || settles(ended.body) || ended.outcome == AttemptOutcome::Completed;
     if was_running && !execution.policy.budgets.is_empty() {
         permit::end_lease(context, &mut execution, settled);
     } else {

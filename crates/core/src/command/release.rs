@@ -1,4 +1,4 @@
-//! Releasing: a lease given back unused costs no attempt.
+//! Releasing: a lease given back costs no attempt.
 
 use super::context::Context;
 use super::ending::{Ended, archive_if_ended, end, remember, repeated};
@@ -9,15 +9,25 @@ use crate::key::Key;
 use crate::model::{AttemptOutcome, Execution, Hash, Move, StopReason};
 use crate::partition::Partition;
 
-/// Give a lease back unused.
+/// Give a lease back.
 #[derive(Clone, Debug)]
 pub struct Release {
     /// The lease.
     pub lease: LeaseRef,
+    /// Its work was begun, and broken off: what it has called may still be spending.
+    pub unfinished: bool,
 }
 
 /// What a release says, where other words have the hash of their body.
 const RELEASED: Hash = *b"released, unused";
+
+/// What it says of work that was begun.
+const UNFINISHED: Hash = *b"given unfinished";
+
+/// Whether it is a worker's word that nothing which it began spends any more: what its lease held is free then.
+pub(super) fn settles(body: Option<Hash>) -> bool {
+    body.is_some_and(|body| body != UNFINISHED)
+}
 
 impl Release {
     pub(super) fn cold_keys(&self, partition: &Partition) -> Vec<Key> {
@@ -25,15 +35,16 @@ impl Release {
     }
 
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        let body = if self.unfinished { UNFINISHED } else { RELEASED };
         match context.leased(&self.lease) {
-            Ok(execution) => give_back(context, execution, Some(RELEASED)),
-            Err(_) => repeated(context, &self.lease, RELEASED),
+            Ok(execution) => give_back(context, execution, Some(body)),
+            Err(_) => repeated(context, &self.lease, body),
         }
     }
 }
 
 /// Puts leased work back to its old place, as if it had never been leased but for its epoch. `body` is what its worker
-/// said, if it spoke.
+/// said, if it spoke; if not, it has never heard of the lease.
 pub(super) fn give_back(
     context: &mut Context<'_>,
     mut execution: Execution,
@@ -45,10 +56,14 @@ pub(super) fn give_back(
             let ended = Ended::own(AttemptOutcome::Cancelled, "cancelled", "asked to stop, and given back");
             return end(context, execution, Move::Cancel, Ended { body, ..ended }, None);
         }
-        Some(_) => return permit::stopped(context, execution, body.is_some(), body),
+        Some(_) => return permit::stopped(context, execution, settles(body), body),
     }
     let resumed = execution.spending.as_deref().is_some_and(|spending| spending.resumed == Some(true));
-    permit::end_lease(context, &mut execution, true);
+    permit::end_lease(context, &mut execution, body.is_none() || settles(body));
+    if let Some(spending) = execution.spending.as_deref_mut() {
+        // It is the same attempt when it goes on, and what it has spent is the attempt's.
+        spending.given_back = Some(true);
+    }
     if resumed {
         context.step(&mut execution, Move::Suspend)?;
     } else {

@@ -1,7 +1,7 @@
 //! The step journal: a step whose result is acknowledged never runs again.
 
 use super::context::Context;
-use super::{Outcome, Refusal};
+use super::{Outcome, Refusal, permit};
 use crate::ids::LeaseRef;
 use crate::key::{self, Key};
 use crate::model::{Payload, StepOutcome, StepRecord, Stored};
@@ -75,6 +75,10 @@ impl RecordStep {
         record.result = Some(Stored::whole(&self.output));
         record.hash = Some(hash);
         record.recorded_at = Some(context.now());
+        if let Some(first) = record.first {
+            // It is known now what became of it.
+            permit::settle_earlier(context, self.lease.execution, first..record.epoch)?;
+        }
         context.put_cold(at, record.encode());
         Ok(Outcome::Done)
     }

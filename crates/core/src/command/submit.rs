@@ -55,6 +55,8 @@ pub struct Submission {
     pub input: Payload,
     /// W3C trace context.
     pub traceparent: Option<String>,
+    /// It can't be taken: it is only answered if it was taken before, under the same id or key, and else not found.
+    pub known_only: bool,
 }
 
 /// Executions to be, all of one partition. Those that are not refused are accepted together.
@@ -100,6 +102,9 @@ impl Submission {
     fn run(&self, context: &mut Context<'_>) -> Result<Submitted, Refusal> {
         if let Some(existing) = self.existing(context)? {
             return Ok(existing);
+        }
+        if self.known_only {
+            return Err(Refusal::NotFound(self.id));
         }
         let now = context.now();
         let group = context.partition.shared_group(Group {

@@ -90,6 +90,9 @@ pub struct Extended {
     /// Whether it was given.
     #[n(2)]
     pub granted: bool,
+    /// The limit that was in the way, if it was not; without one a cap was.
+    #[n(3)]
+    pub shortfall: Option<Shortfall>,
 }
 
 /// Extends of one hold that are remembered.

@@ -51,7 +51,7 @@ pub use lane::{AGE_STEP_MAX_MS, AGE_STEP_MS, LaneHome, LaneMode, LaneSettings, W
 pub use log::{LOG_BYTES_MAX, LOG_LINES_MAX, LogRecord, LogSize};
 pub use namespace::NamespaceSettings;
 pub use payload::{Hash, INLINE_MAX, Payload, Stored};
-pub use policy::{Backoff, BackoffKind, DEFAULT_POLICY, Policy, RETENTION_MS, Retry};
+pub use policy::{Backoff, BackoffKind, DEFAULT_POLICY, LATE_CHARGES_MS, Policy, RETENTION_MS, Retry};
 pub use price::{
     CALLS, DEFAULT_CALLS, INPUT_TOKENS, MODEL_BYTES_MAX, MODELS_MAX, OUTPUT_TOKENS, Price, PriceError,
     PriceTable, PriceTableError, USD_MICROS, Unpriced, Usage,

@@ -36,6 +36,9 @@ pub const DEFAULT_POLICY: Policy = Policy {
 /// Retention of an execution that names none: 7 days.
 pub const RETENTION_MS: Millis = 7 * 24 * 3_600 * 1_000;
 
+/// How long what has ended is kept at least if it names budgets: so long its worker may be cut off and still say what was spent.
+pub const LATE_CHARGES_MS: Millis = 6 * 3_600_000;
+
 /// Time-outs, retry and retention of an execution.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Policy {
@@ -96,9 +99,10 @@ pub struct Backoff {
 }
 
 impl Policy {
-    /// How long its record is kept after its end.
+    /// How long its record is kept after its end. A late charge finds its budgets by it.
     pub fn retention(&self) -> Millis {
-        self.retention_ms.unwrap_or(RETENTION_MS)
+        let least = if self.budgets.is_empty() { 0 } else { LATE_CHARGES_MS };
+        self.retention_ms.map_or(RETENTION_MS, |retention| retention.max(least))
     }
 }
 

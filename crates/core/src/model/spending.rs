@@ -107,6 +107,9 @@ pub struct Spending {
     /// It rests until `until`, and then queues for the budget at this place.
     #[n(11)]
     pub rests: Option<u8>,
+    /// Its last lease was given back: the next goes on with the same attempt.
+    #[n(12)]
+    pub given_back: Option<bool>,
 }
 
 impl Spending {

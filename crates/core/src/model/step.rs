@@ -33,6 +33,9 @@ pub struct StepRecord {
     /// The attempt that `epoch` was; absent if they are the same number.
     #[n(7)]
     attempt: Option<u32>,
+    /// The first epoch that began it, if another has since.
+    #[n(8)]
+    pub first: Option<u32>,
 }
 
 impl StepRecord {
@@ -47,13 +50,15 @@ impl StepRecord {
             recorded_at: None,
             unknown: None,
             attempt: differing(attempt, epoch),
+            first: None,
         }
     }
 
     /// The same step, begun anew by a later attempt that is told of the earlier one.
     #[must_use]
     pub fn begun_again(self, epoch: u32, attempt: u32) -> Self {
-        Self { epoch, attempt: differing(attempt, epoch), unknown: Some(true), ..self }
+        let first = self.first.or(Some(self.epoch));
+        Self { epoch, attempt: differing(attempt, epoch), unknown: Some(true), first, ..self }
     }
 
     /// The last attempt that began it.

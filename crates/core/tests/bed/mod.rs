@@ -185,6 +185,7 @@ impl Bed {
             key_text: None,
             input: json("{}"),
             traceparent: None,
+            known_only: false,
         }
     }
 
@@ -256,7 +257,7 @@ impl Bed {
     }
 
     pub fn release(&mut self, lease: LeaseRef) -> Result<Outcome, Refusal> {
-        self.run(Command::Release(Release { lease }))
+        self.run(Command::Release(Release { lease, unfinished: false }))
     }
 
     pub fn heartbeat(&mut self, lease: LeaseRef) -> Result<Renewal, Refusal> {

@@ -110,7 +110,12 @@ fn hold() -> Hold {
         kind: Some("agent".into()),
         until: Some(AT + 60_000),
         in_doubt: Some(true),
-        extends: Some(vec![Extended { id: "e-1".into(), amounts: usd(5), granted: true }]),
+        extends: Some(vec![Extended {
+            id: "e-1".into(),
+            amounts: usd(5),
+            granted: false,
+            shortfall: Some(shortfall()),
+        }]),
         granted: usd(30_000),
         cap: Some(vec![("usd_micros".into(), 40_000)]),
     }
@@ -131,6 +136,7 @@ fn spending() -> Spending {
         resumed: Some(true),
         rounds: Some(2),
         rests: Some(1),
+        given_back: Some(true),
     }
 }
 

@@ -56,7 +56,11 @@ pub(crate) fn booked(booked: Booked) -> ChargeReply {
 
 /// The answer to an extend.
 pub(crate) fn extended(answer: &ExtendAnswer) -> ExtendReply {
-    ExtendReply { granted: answer.granted, shortfall: answer.shortfall.as_ref().map(shortfall) }
+    ExtendReply {
+        granted: answer.granted,
+        shortfall: answer.shortfall.as_ref().map(shortfall),
+        capped: answer.capped,
+    }
 }
 
 /// A hold as it stands.

@@ -59,6 +59,7 @@ pub(crate) fn submission(
         key_text: request.idempotency_key,
         input: payload::kept(request.input),
         traceparent: request.traceparent,
+        known_only: false,
     })
 }
 

@@ -15,7 +15,7 @@ impl Serve for Bridge {
 
     fn release(&self, leases: Vec<LeaseRef>) {
         for lease in leases {
-            self.0.post(lease.execution.partition(), Command::Release(Release { lease }));
+            self.0.post(lease.execution.partition(), Command::Release(Release { lease, unfinished: false }));
         }
     }
 }

@@ -10,7 +10,7 @@ use stint_api::{
 };
 use stint_core::command::{Outcome, Shown, Submission, Submit, Submitted};
 use stint_core::model::Payload;
-use stint_core::{Command, ExecutionId, PartitionId};
+use stint_core::{Command, ExecutionId, PartitionId, Refusal};
 
 use super::{Engine, Inner};
 use crate::edge::problem::{refused, unexpected};
@@ -29,11 +29,12 @@ impl Engine {
         request.validate(&inner.limits)?;
         let _under_way = inner.open.enter(1);
         let namespace = namespace(request.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE));
-        let able = inner.check_uses(&[(&namespace, &request.budgets)]).await;
-        able.into_iter().collect::<Result<(), Problem>>()?;
-        let item = inner.place(request, namespace, key.as_ref(), 0, None)?;
+        let able = inner.check_uses(&[(&namespace, &request.budgets)]).await.pop();
+        let mut item = inner.place(request, namespace, key.as_ref(), 0, None)?;
+        let unable = able.and_then(Result::err);
+        item.known_only = unable.is_some();
         let partition = item.id.partition();
-        let mut results = inner.submit_part(partition, vec![(0, item)]).await;
+        let mut results = inner.submit_part(partition, vec![Placed { place: 0, item, unable }]).await;
         results.pop().map_or_else(|| Err(unexpected()), |(_, result)| result)
     }
 
@@ -50,7 +51,7 @@ impl Engine {
         let _under_way = inner.open.enter(count);
         let mut names = BTreeMap::new();
         let default = request.namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-        let mut parts: BTreeMap<PartitionId, Vec<(usize, Submission)>> = BTreeMap::new();
+        let mut parts: BTreeMap<PartitionId, Vec<Placed>> = BTreeMap::new();
         // Those without a key go together: one batch, one commit.
         let together = inner.open.next();
         let named: Vec<_> = request
@@ -63,16 +64,14 @@ impl Engine {
         let able = inner.check_uses(&named).await;
         let mut results: BTreeMap<usize, Result<SubmitReply, Problem>> = BTreeMap::new();
         for ((index, execution), able) in request.executions.into_iter().enumerate().zip(able) {
-            if let Err(problem) = able {
-                results.insert(index, Err(problem));
-                continue;
-            }
             let name = execution.namespace.clone().unwrap_or_else(|| default.clone());
             let namespace = names.entry(name).or_insert_with_key(|name| namespace(name)).clone();
-            let item = inner
+            let mut item = inner
                 .place(execution, namespace, key.as_ref(), index, Some(together))
                 .map_err(|problem| problem.within(format_args!("executions[{index}]")))?;
-            parts.entry(item.id.partition()).or_default().push((index, item));
+            let unable = able.err();
+            item.known_only = unable.is_some();
+            parts.entry(item.id.partition()).or_default().push(Placed { place: index, item, unable });
         }
         let calls = parts.into_iter().map(|(partition, part)| inner.submit_part(partition, part));
         results.extend(join_all(calls).await.into_iter().flatten());
@@ -93,6 +92,14 @@ impl Engine {
             .collect();
         Ok(BatchReply { results })
     }
+}
+
+/// A submission, by its place among those of its request.
+struct Placed {
+    place: usize,
+    item: Submission,
+    /// Why it can't be taken, unless it was before: its budget may be gone or lower since.
+    unable: Option<Problem>,
 }
 
 impl Inner {
@@ -124,9 +131,14 @@ impl Inner {
     async fn submit_part(
         &self,
         partition: PartitionId,
-        part: Vec<(usize, Submission)>,
+        part: Vec<Placed>,
     ) -> Vec<(usize, Result<SubmitReply, Problem>)> {
-        let (places, items): (Vec<usize>, Vec<Submission>) = part.into_iter().unzip();
+        let (mut places, mut items, mut unables) = (Vec::new(), Vec::new(), Vec::new());
+        for Placed { place, item, unable } in part {
+            places.push(place);
+            items.push(item);
+            unables.push(unable);
+        }
         let likenesses: Vec<Option<Likeness>> = items.iter().map(Likeness::of).collect();
         let results = match self.call(partition, Command::Submit(Submit { items })).await {
             Ok(Outcome::Submitted(results)) => results,
@@ -134,8 +146,13 @@ impl Inner {
             Err(problem) => return places.into_iter().map(|place| (place, Err(problem.clone()))).collect(),
         };
         let mut replies = Vec::with_capacity(places.len());
-        for ((place, likeness), result) in places.into_iter().zip(likenesses).zip(results) {
+        for (((place, likeness), unable), result) in
+            places.into_iter().zip(likenesses).zip(unables).zip(results)
+        {
             let replied = match (result, likeness) {
+                (Err(Refusal::NotFound(_)), _) if unable.is_some() => {
+                    unable.map_or_else(|| Err(unexpected()), Err)
+                }
                 (Ok(found), Some(likeness)) if found.existed && !found.trimmed => {
                     self.same(found, &likeness).await
                 }

@@ -22,7 +22,7 @@ pub(super) fn repeat(unread: &[Arc<ExchangeReply>], session: &Session, reply: &m
         let leases = before.leases.iter();
         reply.leases.extend(
             leases
-                .filter(|lease| said.insert(("lease", lease.lease.clone(), None)))
+                .filter(|lease| said.insert(("lease", lease.lease.clone(), [None, None, None])))
                 .filter(|lease| lease.lease.parse().is_ok_and(|lease| session.holds(lease)))
                 .cloned(),
         );
@@ -30,8 +30,9 @@ pub(super) fn repeat(unread: &[Arc<ExchangeReply>], session: &Session, reply: &m
         reply.answers.extend(
             answers
                 .filter(|answer| {
-                    let about = if answer.logs { "logs" } else { "answer" };
-                    said.insert((about, answer.lease.clone(), answer.key.clone()))
+                    let ExchangeAnswer { key, logs, charge_id, hold, .. } = answer;
+                    let about = if *logs { "logs" } else { "answer" };
+                    said.insert((about, answer.lease.clone(), [key, charge_id, hold].map(Clone::clone)))
                 })
                 .cloned(),
         );
@@ -64,4 +65,31 @@ fn answer_bytes(answer: &ExchangeAnswer) -> usize {
             Answer::Step(StepReply::Result(result)) => result.size(),
             _ => 0,
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use stint_api::{ChargeReply, ExtendReply};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn every_answer_that_was_not_read_is_said_again_and_once() {
+        let about = |charge_id: Option<&str>, hold: Option<&str>, answer| ExchangeAnswer {
+            lease: "a".to_owned(),
+            key: None,
+            logs: false,
+            charge_id: charge_id.map(str::to_owned),
+            hold: hold.map(str::to_owned),
+            answer,
+        };
+        let charged = |id| about(Some(id), None, Answer::Charged(ChargeReply::default()));
+        let extended = |id| about(None, Some(id), Answer::Extended(ExtendReply::default()));
+        let answers = vec![charged("c1"), charged("c2"), extended("h1"), extended("h2")];
+        let unread = Arc::new(ExchangeReply { n: 1, answers: answers.clone(), ..ExchangeReply::default() });
+        let mut reply = ExchangeReply::default();
+        repeat(&[unread.clone(), unread], &Session::new(Instant::now()), &mut reply);
+        assert_eq!(reply.answers, answers);
+    }
 }

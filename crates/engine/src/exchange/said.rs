@@ -74,7 +74,8 @@ pub(crate) struct Parsed {
     pub(crate) stepped: Vec<LeaseRef>,
     /// One heartbeat for each entry of `listed`.
     heartbeats: Vec<Ask>,
-    /// Steps, then lines of logs, then charges, then ends: what an attempt says is kept before it ends.
+    /// Charges, then steps, then lines of logs, then ends: a step's result ends the doubt that its charge comes out of, and what
+    /// an attempt says is kept before it ends.
     pub(crate) asks: Vec<Ask>,
     pub(crate) refused: Vec<ExchangeAnswer>,
 }
@@ -90,6 +91,7 @@ impl Parsed {
             let command = Command::Heartbeat(Heartbeat { lease, progress });
             parsed.heartbeats.push(Ask::command(lease, What::Listed, command));
         }
+        parsed.money(request);
         for step in std::mem::take(&mut request.steps) {
             let Some(lease) = parsed.read(&step.lease, &What::Begins(step.key.clone())) else { continue };
             parsed.stepped.push(lease);
@@ -112,7 +114,6 @@ impl Parsed {
             let command = Command::Log(Log { lease, lines: log.lines, request: call });
             parsed.asks.push(Ask::command(lease, What::Logs, command));
         }
-        parsed.money(request);
         for result in std::mem::take(&mut request.results) {
             let Some(lease) = parsed.read(&result.lease, &What::Ends) else { continue };
             parsed.ended.push(lease);
@@ -181,7 +182,7 @@ pub(crate) fn end(lease: LeaseRef, outcome: End) -> Command {
             retry: fail.retry,
             retry_after_ms: fail.retry_after_ms.map(submission::millis),
         }),
-        End::Release(_) => Command::Release(Release { lease }),
+        End::Release(release) => Command::Release(Release { lease, unfinished: release.unfinished }),
         End::Suspended(_) => Command::Suspend(Suspend { lease }),
     }
 }

@@ -189,7 +189,7 @@ impl Turn<'_> {
         for lease in parsed.ended.iter().chain(&new.unlisted) {
             self.engine.waiters.let_go(*lease);
         }
-        self.engine.give_back(new.unlisted.iter().copied());
+        self.engine.give_back_dropped(new.unlisted.iter().copied());
     }
 
     /// What the worker asks for, and that it was heard.

@@ -254,13 +254,13 @@ impl Actor {
     fn give_back(&mut self, beyond: Vec<(ClaimId, LeaseRef)>) {
         for (claim, lease) in beyond {
             self.unfilled.push((claim, 1));
-            self.accept(Job::run(Command::Release(Release { lease }), To::Nobody));
+            self.accept(Job::run(Command::Release(Release { lease, unfinished: false }), To::Nobody));
         }
     }
 
     fn fulfil(&mut self, claim: ClaimId, leases: Vec<GrantedLease>) {
         for lease in self.shared.hub.fulfil(claim, leases) {
-            self.accept(Job::run(Command::Release(Release { lease }), To::Nobody));
+            self.accept(Job::run(Command::Release(Release { lease, unfinished: false }), To::Nobody));
         }
     }
 }

@@ -47,7 +47,7 @@ async fn a_lease_that_is_given_back_to_a_full_store_is_no_crash() {
     running.submit(submission(id())).await;
     let lease = running.claim(1).await[0].lease;
     store.full.store(true, Relaxed);
-    running.node.post(HERE, Command::Release(Release { lease }));
+    running.node.post(HERE, Command::Release(Release { lease, unfinished: false }));
     sleep(Duration::from_secs(5)).await;
     store.full.store(false, Relaxed);
     sleep(Duration::from_secs(2)).await;

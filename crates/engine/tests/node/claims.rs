@@ -111,7 +111,7 @@ async fn a_lease_carries_a_large_input_and_its_journal() {
     }
     let record = RecordStep { lease, key: "one".to_owned(), output: payload("11") };
     running.node.call(HERE, Command::RecordStep(record)).await.unwrap();
-    let released = running.node.call(HERE, Command::Release(Release { lease })).await;
+    let released = running.node.call(HERE, Command::Release(Release { lease, unfinished: false })).await;
     assert_eq!(released, Ok(Outcome::Ended(State::Ready)));
     let again = get(&running, 1, 5).await.remove(0);
     let steps: Vec<_> = again.steps.iter().map(|(key, step)| (key.as_str(), step.result.is_some())).collect();

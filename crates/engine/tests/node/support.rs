@@ -40,7 +40,7 @@ impl Serve for ToNode {
 
     fn release(&self, leases: Vec<LeaseRef>) {
         for lease in leases {
-            let release = stint_core::command::Release { lease };
+            let release = stint_core::command::Release { lease, unfinished: false };
             self.0.post(lease.execution.partition(), Command::Release(release));
         }
     }
@@ -119,6 +119,7 @@ pub(crate) fn submission(id: ExecutionId) -> Submission {
         key_text: None,
         input: payload("{}"),
         traceparent: None,
+        known_only: false,
     }
 }
 

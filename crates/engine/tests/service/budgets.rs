@@ -5,7 +5,7 @@ use stint_api::{
     BudgetUse, ChargeReply, ChargeRequest, Code, ExchangeCharge, ExchangeHold, ExchangeReply, ExchangeResult,
     ExecutionState, ExtendRequest, HoldRequest, Lease, LeaseHoldRequest, LedgerKind, LedgerRequest, Outcome,
     PricesRequest, Problem, RaiseRequest, ReconcileRequest, RefundRequest, ReportBy, ReportRequest,
-    SettleRequest, StopAction, SubmitRequest, SuspendedRequest, TopUpRequest, Usage,
+    RequestKey, SettleRequest, StopAction, SubmitRequest, SuspendedRequest, TopUpRequest, Usage,
 };
 
 use crate::bed::{Bed, Worker, claim, pass, work};
@@ -272,6 +272,81 @@ async fn caps_end_what_spends_too_much_over_all_its_attempts() {
     let shown = bed.engine.execution("default", &id).await.unwrap();
     assert_eq!((shown.state, shown.error.unwrap().kind), (ExecutionState::Failed, "cap_exceeded".to_owned()));
     assert_eq!((shown.spent, &shown.attempts[0].spent), (usd(26), &usd(20)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cap_that_is_used_up_ends_the_execution_and_what_is_behind_it_starts() {
+    let bed = Bed::new().await;
+    bed.budget_of("acme", 1_000).await;
+    let mut request = spending("acme", 10);
+    request.budgets[0].cap = Some(usd(25));
+    let id = bed.submit(request.clone()).await.id;
+    let lease = bed.funded().await;
+    bed.charge(&lease.lease, "c1", 25).await.unwrap();
+    bed.fail(&lease).await.unwrap();
+    pass(2_000).await;
+    let next = bed.submit(spending("acme", 10)).await.id;
+    assert_eq!(bed.funded().await.execution.id, next);
+    let shown = bed.engine.execution("default", &id).await.unwrap();
+    assert_eq!((shown.state, shown.error.unwrap().kind), (ExecutionState::Failed, "cap_exceeded".to_owned()));
+    assert_eq!((shown.spent, shown.attempts.len()), (usd(25), 1));
+    request.budgets[0].attempt_cap = Some(usd(0));
+    let problem = bed.engine.submit(request, None).await.unwrap_err();
+    assert_eq!(problem.code, Code::InvalidField);
+    assert_eq!(problem.field.as_deref(), Some("budgets[0].attempt_cap.usd_micros"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_submission_said_again_is_answered_although_its_budget_is_gone() {
+    let bed = Bed::new().await;
+    bed.budget_of("acme", 1_000).await;
+    let keyed = |key: Option<&str>| SubmitRequest {
+        idempotency_key: key.map(str::to_owned),
+        ..spending("acme", 500)
+    };
+    let request_key = |n: u64| Some(RequestKey::parse(&format!("some-session.{n}")).unwrap());
+    let own = bed.engine.submit(keyed(Some("a")), None).await.unwrap();
+    let derived = bed.engine.submit(keyed(None), request_key(1)).await.unwrap();
+    let batch = || BatchRequest { namespace: None, executions: vec![keyed(Some("b")), keyed(None)] };
+    let BatchResult::Submitted(third) = &bed.engine.submit_batch(batch(), None).await.unwrap().results[0]
+    else {
+        panic!()
+    };
+    for gone in [false, true] {
+        if gone {
+            bed.engine.delete_budget("default", "acme", true).await.unwrap();
+        } else {
+            bed.raise("acme", 499).await;
+        }
+        let again = bed.engine.submit(keyed(Some("a")), None).await.unwrap();
+        assert_eq!((again.id, again.existed), (own.id.clone(), true));
+        let again = bed.engine.submit(keyed(None), request_key(1)).await.unwrap();
+        assert_eq!(again.id, derived.id);
+        let code = if gone { Code::BudgetNotFound } else { Code::HoldTooLarge };
+        assert_eq!(bed.engine.submit(keyed(Some("c")), request_key(2)).await.unwrap_err().code, code);
+        let results = bed.engine.submit_batch(batch(), None).await.unwrap().results;
+        let [BatchResult::Submitted(again), BatchResult::Refused { error }] = &results[..] else {
+            panic!("{results:?}")
+        };
+        assert_eq!((&again.id, error.code), (&third.id, code));
+        assert!(error.field.as_deref().is_some_and(|field| field.starts_with("executions[1].budgets[0]")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_charged_hours_after_the_end_is_booked_however_short_the_retention() {
+    let bed = Bed::new().await;
+    bed.budget_of("acme", 1_000).await;
+    bed.submit(SubmitRequest { retention_ms: Some(1_000), ..spending("acme", 10) }).await;
+    let lease = bed.funded().await;
+    bed.complete(&lease, "1").await.unwrap();
+    pass(5 * 3_600_000).await;
+    let late = bed.charge(&lease.lease, "c1", 7).await.unwrap();
+    assert!(late.late && late.recorded);
+    pass(60_000).await;
+    assert_eq!(bed.stands("acme").await, (7, 0));
+    pass(2 * 3_600_000).await;
+    assert_eq!(bed.charge(&lease.lease, "c2", 7).await.unwrap_err().code, Code::LeaseLost);
 }
 
 #[tokio::test(start_paused = true)]

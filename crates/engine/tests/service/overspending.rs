@@ -402,6 +402,36 @@ async fn a_lease_that_expires_in_a_call_does_not_free_its_money() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_broken_off_in_a_call_does_not_free_its_money() {
+    let bed = Bed::new().await;
+    bed.budget_of("acme", 100).await;
+    bed.submit(spending("acme", 60)).await;
+    let lease = bed.funded().await;
+    let release = stint_api::ReleaseRequest::unfinished();
+    bed.engine.release(&lease.lease, release).await.unwrap();
+    assert!(bed.leases_within(1, 50_000).await.is_empty(), "its last call may still be under way");
+    assert_eq!(bed.stands("acme").await, (0, 60));
+    let late = bed.charge(&lease.lease, "c1", 20).await.unwrap();
+    assert!(late.late && late.recorded && late.over_limit == Some(false));
+    assert_eq!(bed.leases_within(1, 20_000).await[0].attempt, 1);
+    assert_eq!(bed.stands("acme").await, (20, 60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_forgets_a_lease_does_not_free_its_money() {
+    let bed = Bed::new().await;
+    bed.budget_of("acme", 100).await;
+    bed.submit(spending("acme", 60)).await;
+    let mut worker = Worker::new(&bed, "worker");
+    until(&mut worker, &[], |reply| !reply.leases.is_empty()).await;
+    worker.exchange(|request| (request.max, request.wait_ms) = (0, 0)).await.unwrap();
+    pass(100).await;
+    assert_eq!(bed.stands("acme").await, (0, 60), "it has read of it, and may have begun");
+    pass(70_000).await;
+    assert_eq!(bed.stands("acme").await, (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn holds_neither_leak_nor_starve_by_guessing_high() {
     let bed = Bed::new().await;
     let window = r#"{"name":"all","kind":"total","limits":{"usd_micros":{"hard":1000}}}"#;

@@ -14,7 +14,8 @@ use tokio::sync::{oneshot, watch};
 use super::Failure;
 use super::event::{Event, Events};
 use super::held::parks;
-use super::spend::{Purse, in_step};
+use super::purse::Purse;
+use super::spend::in_step;
 
 /// An attempt, from inside its handler. Cheap to clone.
 ///
@@ -192,7 +193,9 @@ impl Context {
     {
         match self.begin(key).await? {
             StepReply::Result(stored) => read(key, &stored),
-            StepReply::Run | StepReply::Unknown => self.run(key, in_step(key, run).await?),
+            StepReply::Run | StepReply::Unknown => {
+                self.run(key, in_step(&self.attempt.purse, key, run).await?)
+            }
         }
     }
 
@@ -213,10 +216,10 @@ impl Context {
     {
         match self.begin(key).await? {
             StepReply::Result(stored) => read(key, &stored),
-            StepReply::Run => self.run(key, in_step(key, run).await?),
-            StepReply::Unknown => match in_step(key, reconcile).await? {
+            StepReply::Run => self.run(key, in_step(&self.attempt.purse, key, run).await?),
+            StepReply::Unknown => match in_step(&self.attempt.purse, key, reconcile).await? {
                 Some(found) => self.run(key, found),
-                None => self.run(key, in_step(key, run).await?),
+                None => self.run(key, in_step(&self.attempt.purse, key, run).await?),
             },
         }
     }

@@ -176,7 +176,8 @@ impl Exchanger {
             }
             for (lease, held) in self.held.iter_mut().filter(|(_, held)| !held.has_ended) {
                 held.stop_handler();
-                self.outbox.push_result(lease, Outcome::Release(ReleaseRequest::default()));
+                // Its last call may still be spending.
+                self.outbox.push_result(lease, Outcome::Release(ReleaseRequest::unfinished()));
             }
         }
         drain.is_heard
@@ -211,7 +212,7 @@ impl Exchanger {
             warn!("a handler is stopped: its lease could not be renewed in time");
             held.stop_handler();
             // Where the lease still lives, giving it back lets the next attempt start at once.
-            self.outbox.push_result(lease, Outcome::Release(ReleaseRequest::default()));
+            self.outbox.push_result(lease, Outcome::Release(ReleaseRequest::unfinished()));
         }
         for lease in gone {
             self.drop_lease(&lease);
@@ -498,7 +499,7 @@ impl Exchanger {
                     && !held.has_ended
                 {
                     held.has_ended = true;
-                    let outcome = outcome.unwrap_or_else(|| Outcome::Release(ReleaseRequest::default()));
+                    let outcome = outcome.unwrap_or_else(|| Outcome::Release(ReleaseRequest::unfinished()));
                     self.outbox.push_result(&lease, outcome);
                 }
             }

@@ -1,13 +1,14 @@
 //! Money, from inside a handler: asking for it before it is spent, and saying what was.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use stint_api::{Amounts, CHARGE_ID_BYTES, ChargeReply, ExchangeCharge, ExchangeHold, ExtendReply, Problem};
 use tokio::sync::oneshot;
 
 use super::event::Event;
+use super::purse::Purse;
 use super::{Context, Failure};
 use crate::Charge;
 use crate::charge::Spent;
@@ -20,27 +21,13 @@ tokio::task_local! {
     static STEP: String;
 }
 
-/// Numbers what an attempt says of money.
-#[derive(Debug)]
-pub(super) struct Purse {
-    /// Tells the lease from all others of its execution.
-    place: String,
-    charges: AtomicU64,
-    asks: AtomicU64,
-}
-
-impl Purse {
-    pub(super) fn new(place: String) -> Self {
-        Self { place, charges: AtomicU64::new(0), asks: AtomicU64::new(0) }
-    }
-}
-
-/// Runs what belongs to a step, so that what it spends is known as the step's.
-pub(super) async fn in_step<T, Run, Running>(key: &str, run: Run) -> Result<T, Failure>
+/// Runs what belongs to a step, so that what it spends and is promised is known as the step's.
+pub(super) async fn in_step<T, Run, Running>(purse: &Purse, key: &str, run: Run) -> Result<T, Failure>
 where
     Run: FnOnce() -> Running,
     Running: Future<Output = Result<T, Failure>>,
 {
+    let _end = purse.until_its_end(key);
     STEP.scope(key.to_owned(), async { run().await }).await
 }
 
@@ -62,10 +49,10 @@ impl Context {
     ///     let mut answers = String::new();
     ///     for turn in 0..3 {
     ///         let step = format!("turn-{turn}");
-    ///         // The price of a call is held before it is made; without it the attempt is parked here.
-    ///         ctx.hold(Amounts::of([("usd_micros", 2_000)])).await?;
     ///         answers += &ctx
     ///             .step(&step, || async {
+    ///                 // The price of a call is held before it is made; without it the attempt is parked here.
+    ///                 ctx.hold(Amounts::of([("usd_micros", 2_000)])).await?;
     ///                 let answer = call(&prompt, &ctx.step_key(&step)).await?;
     ///                 let reply = ctx.charge(Amounts::of([("usd_micros", 1_500)])).await?;
     ///                 println!("recorded: {}, late: {}", reply.recorded, reply.late);
@@ -91,9 +78,15 @@ impl Context {
     ) -> impl Future<Output = Result<ChargeReply, Failure>> + Send + 'static {
         let charge = charge.into();
         let said = self.say(charge);
+        let (attempt, step) = (Arc::clone(&self.attempt), present_step());
         async move {
             match said?.await {
-                Ok(Ok(reply)) => Ok(reply),
+                Ok(Ok(reply)) => {
+                    if let Some(step) = step {
+                        attempt.purse.spent(&step, &reply.amounts);
+                    }
+                    Ok(reply)
+                }
                 Ok(Err(problem)) => Err(refused("a charge", &problem)),
                 // Nobody is left who could answer: this handler is about to be dropped.
                 Err(_) => std::future::pending().await,
@@ -105,6 +98,9 @@ impl Context {
     /// Without it the attempt ends here: its budget stops it, it is parked without having failed, and goes on from its
     /// journal when there is so much. Where the budget only blocks, or a cap of the execution is in the way, this fails as
     /// `budget_exhausted` or `cap_exceeded`.
+    ///
+    /// Inside of a [step](Context::step) it is the step's until the step ends or has spent it: steps that run side by side
+    /// each have their own. Outside of steps it is not known which call it is for.
     pub async fn hold(&self, amounts: Amounts) -> Result<(), Failure> {
         self.hold_of(None, amounts).await
     }
@@ -137,29 +133,37 @@ impl Context {
     }
 
     async fn hold_of(&self, path: Option<&str>, amounts: Amounts) -> Result<(), Failure> {
-        let reply = self.ask(path, amounts, More::AtLeast).await?;
-        if reply.granted {
+        let (purse, step) = (&self.attempt.purse, present_step());
+        let needed = purse.promise(step.as_deref(), path, &amounts);
+        let asked = self.ask(path, needed, More::AtLeast).await;
+        if asked.as_ref().is_ok_and(|reply| reply.granted) {
             return Ok(());
         }
-        let Some(shortfall) = reply.shortfall else {
+        purse.refused(step.as_deref(), path);
+        let ExtendReply { capped, shortfall, .. } = asked?;
+        if capped {
             return Err(Failure::new("cap_exceeded", "a cap of the execution is in the way").no_retry());
-        };
+        }
         // The budget's own stop is on its way: it decides what becomes of the execution.
         _ = tokio::time::timeout(STOP_WAIT, self.cancelled()).await;
         self.go_on()?;
-        let message = format!(
-            "{} lacks {} {} in window {}",
-            shortfall.path, shortfall.missing, shortfall.dimension, shortfall.window
+        let message = shortfall.map_or_else(
+            || "the budget has not so much".to_owned(),
+            |short| {
+                format!(
+                    "{} lacks {} {} in window {}",
+                    short.path, short.missing, short.dimension, short.window
+                )
+            },
         );
         Err(Failure::new("budget_exhausted", message))
     }
 
     async fn ask(&self, path: Option<&str>, amounts: Amounts, more: More) -> Result<ExtendReply, Failure> {
         self.go_on()?;
-        let number = self.attempt.purse.asks.fetch_add(1, Ordering::Relaxed);
         let hold = ExchangeHold {
             lease: self.attempt.lease.to_string(),
-            id: format!("{}.{number}", self.attempt.purse.place),
+            id: self.attempt.purse.next_ask(),
             path: path.map(str::to_owned),
             amounts,
             at_least: more == More::AtLeast,
@@ -192,7 +196,7 @@ impl Context {
             charge_id: id.filter(fits).unwrap_or_else(|| self.charge_id()),
             amounts,
             usage,
-            step: step.or_else(|| STEP.try_with(String::clone).ok()),
+            step: step.or_else(present_step),
         };
         let (answer, answered) = oneshot::channel();
         self.tell(Event::Charged { charge, answer });
@@ -201,9 +205,13 @@ impl Context {
 
     /// An id that no other charge of the execution has.
     fn charge_id(&self) -> String {
-        let number = self.attempt.purse.charges.fetch_add(1, Ordering::Relaxed);
-        format!("{}/{}/{number}", self.attempt.execution.id, self.attempt.purse.place)
+        format!("{}/{}", self.attempt.execution.id, self.attempt.purse.next_charge())
     }
+}
+
+/// The key of the step that this is said in.
+fn present_step() -> Option<String> {
+    STEP.try_with(String::clone).ok()
 }
 
 /// How an ask counts what is held already.

@@ -57,8 +57,10 @@ pub struct ExtendHold {
 pub struct ExtendAnswer {
     /// Whether it is held now.
     pub granted: bool,
-    /// What is in the way, if a limit is; a cap is otherwise.
+    /// What is in the way, if a limit is.
     pub shortfall: Option<Shortfall>,
+    /// A cap of the execution is in the way.
+    pub capped: bool,
 }
 
 /// End a hold without a lease, with what was spent under it.
@@ -154,11 +156,13 @@ impl ExtendHold {
             if !same {
                 return Err(Refusal::ChargeConflict { charge: self.id.clone() });
             }
-            return Ok(Outcome::Extended(ExtendAnswer { granted: answered.granted, shortfall: None }));
+            let (granted, shortfall) = (answered.granted, answered.shortfall.clone());
+            let capped = !granted && shortfall.is_none();
+            return Ok(Outcome::Extended(ExtendAnswer { granted, shortfall, capped }));
         }
         let more = if self.at_least { self.amounts.less(&hold.held) } else { self.amounts.clone() };
         if more.is_zero() {
-            return Ok(Outcome::Extended(ExtendAnswer { granted: true, shortfall: None }));
+            return Ok(Outcome::Extended(ExtendAnswer { granted: true, shortfall: None, capped: false }));
         }
         book::roll(context, &hold.namespace, &hold.path)?;
         let now = context.now();
@@ -180,6 +184,7 @@ impl ExtendHold {
             (None, HoldKey::Free(_)) => return Err(Refusal::BudgetNotFound { path: hold.path }),
             (None, HoldKey::Permit(_)) => Some(of_none(&hold.path, &more)),
         };
+        let shortfall = shortfall.filter(|_| !capped);
         let given = !capped && shortfall.is_none();
         if given {
             hold.held.add(&more).map_err(overflow)?;
@@ -189,10 +194,11 @@ impl ExtendHold {
         if extends.len() >= EXTENDS_MAX {
             extends.remove(0);
         }
-        extends.push(Extended { id: self.id.clone(), amounts: more, granted: given });
+        let answer = shortfall.clone();
+        extends.push(Extended { id: self.id.clone(), amounts: more, granted: given, shortfall: answer });
         let (namespace, at) = (hold.namespace.clone(), key::hold(&self.hold));
         context.put_record(at, Some(Record::Hold(Box::new(hold))));
-        if let (HoldKey::Permit(key), Some(shortfall), false) = (self.hold, &shortfall, capped)
+        if let (HoldKey::Permit(key), Some(shortfall)) = (self.hold, &shortfall)
             && let budget = context.partition.budget(&namespace, &shortfall.path).cloned().unwrap_or_default()
             && budget.on_hard() != OnHard::Block
         {
@@ -204,7 +210,7 @@ impl ExtendHold {
                 Message::Short { key, missing, shortfall, on_hard, grace_ms },
             );
         }
-        Ok(Outcome::Extended(ExtendAnswer { granted: given, shortfall: shortfall.filter(|_| !capped) }))
+        Ok(Outcome::Extended(ExtendAnswer { granted: given, shortfall, capped }))
     }
 }
 

@@ -1,12 +1,10 @@
 //! A claim wants an execution that has no permits yet: they are asked for.
 
 use super::super::context::Context;
+use super::cap::caps_left;
 use super::{tell, tree_of};
 use crate::ids::{ExecutionId, PartitionId};
-use crate::model::{
-    Amounts, Ask, BudgetUse, Execution, HeldPermit, Message, Permit, PermitKey, PermitState, Spending,
-    TENTATIVE_MS, WALL_CLOCK,
-};
+use crate::model::{Ask, Execution, HeldPermit, Message, Permit, PermitKey, PermitState, TENTATIVE_MS};
 
 /// Asks for all permits of an execution that wants them; with one budget it waits for it, with several it asks first
 /// whether all are free.
@@ -67,39 +65,7 @@ fn question(execution: &Execution, n: usize, queue: bool) -> Option<Ask> {
         missing: spending.and_then(|s| s.missing.as_ref()?.get(n).cloned()).filter(|m| !m.is_zero()),
         order: execution.order,
         queue,
-        cap: caps_left(used, spending),
-    })
-}
-
-/// What the caps of a budget leave to the next attempt, by dimension.
-fn caps_left(used: &BudgetUse, spending: Option<&Spending>) -> Option<Vec<(String, u64)>> {
-    let mut left: Vec<(String, u64)> = Vec::new();
-    let spent = spending.map(|spending| spending.spent.clone()).unwrap_or_default();
-    // What a suspended attempt has spent counts against the attempt's cap when it goes on.
-    let attempt_spent = spending.map(|spending| spending.attempt_spent.clone()).unwrap_or_default();
-    for (cap, spent) in [(&used.cap, &spent), (&used.attempt_cap, &attempt_spent)] {
-        for (dimension, cap) in cap.iter().flat_map(Amounts::iter).filter(|(name, _)| *name != WALL_CLOCK) {
-            let rest = cap.saturating_sub(spent.get(dimension));
-            match left.iter_mut().find(|(name, _)| name == dimension) {
-                Some((_, least)) => *least = rest.min(*least),
-                None => left.push((dimension.to_owned(), rest)),
-            }
-        }
-    }
-    (!left.is_empty()).then_some(left)
-}
-
-/// The cap that an execution has exceeded by what it has spent, if one: path and dimension.
-pub(in super::super) fn cap_spent(execution: &Execution) -> Option<(String, String)> {
-    let spending = execution.spending.as_deref()?;
-    execution.policy.budgets.iter().find_map(|used| {
-        let over = |cap: &Option<Amounts>, spent: &Amounts| {
-            let caps = cap.iter().flat_map(Amounts::iter).filter(|(name, _)| *name != WALL_CLOCK);
-            caps.into_iter().find(|(name, cap)| spent.get(name) > *cap).map(|(name, _)| name.to_owned())
-        };
-        let dimension =
-            over(&used.cap, &spending.spent).or_else(|| over(&used.attempt_cap, &spending.attempt_spent));
-        dimension.map(|dimension| (used.path.clone(), dimension))
+        cap: caps_left(used, execution),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::context::Context;
 use super::super::{Outcome, Refusal};
-use super::{ask::cap_spent, stop_one, tell, tree_of};
+use super::{cap::cap_spent, stop_one, tell, tree_of};
 use crate::event::EventKind;
 use crate::ids::{ExecutionId, LeaseRef, PartitionId};
 use crate::key::{self, Key};
@@ -228,7 +228,9 @@ impl ChargeLease {
                 |o: crate::model::AmountOverflow| Refusal::AmountOverflow { dimension: o.dimension };
             let spending = execution.spending.get_or_insert_default();
             spending.spent.add(&charge.amounts).map_err(overflow)?;
-            if attempt == execution.attempt {
+            // What was given back is counted as no attempt, and goes on as the same.
+            let goes_on = u32::from(spending.given_back == Some(true));
+            if attempt == execution.attempt + goes_on {
                 spending.attempt_spent.add(&charge.amounts).map_err(overflow)?;
             }
         }

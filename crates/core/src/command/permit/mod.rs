@@ -5,18 +5,21 @@
 //! |---|---|
 //! | `ask.rs` | a claim wants it: its permits are asked for |
 //! | `answer.rs` | a tree says yes, no, later |
+//! | `cap.rs` | what it may spend over all its attempts |
 //! | `stop.rs` | a budget stops what runs |
 //! | `suspend.rs` | a worker has stopped, and the attempt waits for money |
 //! | `charge.rs` | a worker has spent |
 
 mod answer;
 mod ask;
+mod cap;
 mod charge;
 mod stop;
 mod suspend;
 
 pub(super) use answer::{checked, granted, queued, refused};
 pub(super) use ask::{ask, ask_again, asks_of};
+pub(super) use cap::fail_used_up;
 pub(super) use charge::priced;
 pub use charge::{ChargeLease, Charged, LeaseBudgets, LeasePermit, Recharge, Spent};
 pub(super) use stop::{short, stop, stop_one};
@@ -26,12 +29,15 @@ pub(super) use suspend::stopped;
 use super::context::Context;
 use super::outbox;
 use super::{Refusal, budget};
-use crate::ids::{LeaseRef, PartitionId};
+use crate::ids::{ExecutionId, LeaseRef, PartitionId};
 use crate::key;
 use crate::model::{EpochRecord, Execution, Message, PermitKey, PermitState, Spending};
 
 /// Earlier leases of one execution that late charges find, the latest.
 const EPOCHS_MAX: u32 = 1_000;
+
+/// Earlier leases that may have left something in doubt when a step of theirs has a result, the latest.
+const DOUBTFUL_EPOCHS: u32 = 16;
 
 /// The oldest lease of which there may be a record.
 pub(super) fn oldest_epoch(execution: &Execution) -> u32 {
@@ -144,19 +150,49 @@ pub(super) fn settle_late(context: &mut Context<'_>, lease: &LeaseRef) -> Result
             other => other?,
         },
     };
-    let Some(mut record) = context.decode::<EpochRecord>(&at)? else { return Ok(false) };
+    let Some(record) = context.decode::<EpochRecord>(&at)? else { return Ok(false) };
     if record.settled || !record.token.matches(&lease.token) {
         return Ok(false);
     }
+    settle(context, &budgets, lease.epoch, record);
+    Ok(true)
+}
+
+/// A step that earlier leases of an execution began has a result: what they left in doubt is free. Only the latest count, as
+/// doubt does not last.
+pub(super) fn settle_earlier(
+    context: &mut Context<'_>,
+    id: ExecutionId,
+    epochs: std::ops::Range<u32>,
+) -> Result<(), Refusal> {
+    let Some(execution) = context.partition.execution(id).filter(|e| !e.policy.budgets.is_empty()).cloned()
+    else {
+        return Ok(());
+    };
+    let first = epochs.start.max(epochs.end.saturating_sub(DOUBTFUL_EPOCHS));
+    let keys: Vec<_> = (first..epochs.end).map(|epoch| (epoch, key::epoch(id, epoch))).collect();
+    let unread: Vec<_> = keys.iter().filter(|(_, at)| context.read(at).is_err()).collect();
+    if !unread.is_empty() {
+        return Err(Refusal::Cold(unread.into_iter().map(|(_, at)| at.clone()).collect()));
+    }
+    for (epoch, at) in keys {
+        if let Some(record) = context.decode::<EpochRecord>(&at)?.filter(|record| !record.settled) {
+            settle(context, &execution, epoch, record);
+        }
+    }
+    Ok(())
+}
+
+/// Nothing that was spent under an earlier lease can come any more.
+fn settle(context: &mut Context<'_>, execution: &Execution, epoch: u32, mut record: EpochRecord) {
     for (n, ask) in record.asks.iter().enumerate().filter(|(_, ask)| **ask > 0) {
-        if let Some(tree) = tree_of(&budgets, n) {
-            let key = PermitKey { execution: lease.execution, ask: *ask, n: n as u8 };
+        if let Some(tree) = tree_of(execution, n) {
+            let key = PermitKey { execution: execution.id, ask: *ask, n: n as u8 };
             tell(context, tree, Message::End { key, settled: true });
         }
     }
     record.settled = true;
-    context.put_cold(at, record.encode());
-    Ok(true)
+    context.put_cold(key::epoch(execution.id, epoch), record.encode());
 }
 
 /// An execution of this partition that has asked under this very key.

@@ -8,9 +8,9 @@ use crate::problems::Ends;
 use crate::reply::{Answer, ok};
 use crate::routes::App;
 
-/// Gives a lease back unused.
+/// Gives a lease back.
 ///
-/// It costs no attempt.
+/// It costs no attempt. What is left of its holds is free, or in doubt if its work was begun and broken off (`unfinished`).
 #[utoipa::path(
     post,
     path = "/v1/leases/{lease}/release",
