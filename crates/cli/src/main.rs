@@ -88,6 +88,8 @@ enum Command {
     Namespace(commands::namespace::Args),
     /// Shows, sets and explains budgets, and what was spent from them.
     Budget(commands::budget::Args),
+    /// Extends, charges and ends holds that `budget hold` has made.
+    Hold(commands::hold::Args),
     /// Shows and sets what usage costs.
     Price(commands::price::Args),
     /// Shows workers.
@@ -139,6 +141,7 @@ fn main() -> ExitCode {
         Command::Lane(args) => commands::lane::run(args),
         Command::Namespace(args) => commands::namespace::run(args),
         Command::Budget(args) => commands::budget::run(args),
+        Command::Hold(args) => commands::hold::run(args),
         Command::Price(args) => commands::price::run(args),
         Command::Worker(args) => commands::worker::run(args),
         Command::Store(args) => commands::store::run(args),

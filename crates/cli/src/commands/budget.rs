@@ -13,6 +13,7 @@ use stint::Amounts;
 use stint::api::{Instant, TopUpRequest};
 
 use super::amounts::{amount, shown};
+use super::charge::{self, Spent};
 use super::connection::Connection;
 use crate::{clock, output};
 
@@ -37,6 +38,8 @@ enum Command {
     Topup(TopUp),
     /// Sets money aside, for a service that has no execution, and prints the hold's id.
     Hold(Hold),
+    /// Records what was spent from a budget, without a hold.
+    Charge(Charge),
     /// Deletes a budget.
     Delete(Delete),
     /// Says in words whether anything can start under a budget now, and what is in the way.
@@ -117,6 +120,16 @@ struct Hold {
 }
 
 #[derive(clap::Args)]
+struct Charge {
+    /// The budget's path.
+    path: String,
+    #[command(flatten)]
+    spent: Spent,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(clap::Args)]
 struct Delete {
     /// The budget's path.
     path: String,
@@ -184,6 +197,12 @@ pub(crate) fn run(args: Args) -> Result<()> {
                 return output::json(&serde_json::json!({"hold": hold.id()}));
             }
             output::line(hold.id())
+        }
+        Command::Charge(Charge { path, spent, connection }) => {
+            let charge = spent.charge();
+            let reply =
+                connection.run(|client| async move { Ok(client.budget(path).charge(charge).await?) })?;
+            charge::tell(&reply, &connection)
         }
         Command::Delete(Delete { path, force, connection }) => {
             connection.run(|client| async move { Ok(client.budget(path).delete(force).await?) })
