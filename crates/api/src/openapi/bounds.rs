@@ -84,6 +84,8 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
             json!({"description": format!("Any JSON of at most {ERROR_DETAILS_BYTES} bytes, for whoever knows the type.")})
         }
         ("NamespaceReply", "namespace") => return Some(json!({})),
+        // Words for people, not names that anybody gives.
+        ("Check", "name") | ("RecordCount", "kind") => return Some(json!({})),
         ("Backoff", "kind") | ("LanesReply", "lanes") | ("LogsReply", "lines") => return Some(json!({})),
         _ => return None,
     })
