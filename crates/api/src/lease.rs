@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::object::objects_only;
 use crate::worker::validate_claim;
-use crate::{CLAIM_LEASES, Instant, Payload, Problem, Progress, StepEntry, WorkerRef, check};
+use crate::{Amounts, CLAIM_LEASES, Instant, Payload, Problem, Progress, StepEntry, WorkerRef, check};
 
 /// Asks for work.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -57,6 +57,19 @@ pub struct Lease {
     /// The journal of earlier attempts.
     #[serde(default)]
     pub steps: Vec<StepEntry>,
+    /// What is held for it, by budget: less than it wants where its caps leave less, and what was learned where it says nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<HeldBudget>,
+}
+
+/// What is held of one budget.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeldBudget {
+    /// Its path.
+    pub path: String,
+    /// How much.
+    pub amounts: Amounts,
 }
 
 /// An execution, as its worker sees it.

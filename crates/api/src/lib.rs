@@ -95,7 +95,8 @@ pub use hold::{
 pub use instant::{Instant, InstantError};
 pub use lane::{Lane, LaneReply, LaneRequest, LaneSettings, LanesReply};
 pub use lease::{
-    HeartbeatReply, HeartbeatRequest, Lease, LeaseReply, LeaseRequest, LeasedExecution, Stop, StopAction,
+    HeartbeatReply, HeartbeatRequest, HeldBudget, Lease, LeaseReply, LeaseRequest, LeasedExecution, Stop,
+    StopAction,
 };
 pub use ledger::{
     LedgerEntry, LedgerKind, LedgerReply, LedgerRequest, ReportBy, ReportEvery, ReportReply, ReportRequest,

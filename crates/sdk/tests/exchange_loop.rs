@@ -165,6 +165,7 @@ fn lease(name: &str, input: &str) -> Lease {
         },
         attempt: 1,
         steps: Vec::new(),
+        held: Vec::new(),
     }
 }
 

@@ -126,6 +126,7 @@ fn lease() -> Lease {
         },
         attempt: 1,
         steps: Vec::new(),
+        held: Vec::new(),
     }
 }
 

@@ -185,6 +185,7 @@ fn lease() -> Lease {
         },
         attempt: 1,
         steps: Vec::new(),
+        held: Vec::new(),
     }
 }
 

@@ -74,6 +74,8 @@ pub struct Grant {
     pub attempt_timeout_ms: Option<Millis>,
     /// Whether there may be journaled steps.
     pub journal: bool,
+    /// What was held for it of each budget that it names, when that was granted.
+    pub held: Vec<(String, Amounts)>,
 }
 
 impl Claim {
@@ -197,7 +199,14 @@ fn grant(execution: &Execution) -> Option<Grant> {
         deadline: execution.deadline(),
         attempt_timeout_ms: execution.policy.attempt_timeout_ms,
         journal: execution.epoch > 1,
+        held: held(execution),
     })
+}
+
+fn held(execution: &Execution) -> Vec<(String, Amounts)> {
+    let permits = execution.spending.iter().flat_map(|spending| &spending.permits);
+    let uses = execution.policy.budgets.iter().zip(permits);
+    uses.filter_map(|(used, permit)| Some((used.path.clone(), permit.as_ref()?.held.clone()?))).collect()
 }
 
 /// Give back, without an attempt, the leases of a worker's session that it does not list: it never heard of them.

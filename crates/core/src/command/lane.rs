@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::context::Context;
 use super::outbox::send;
-use super::{Outcome, Refusal};
+use super::{Outcome, Refusal, permit};
 use crate::Millis;
 use crate::event::EventKind;
 use crate::ids::PartitionId;
@@ -91,6 +91,10 @@ pub(super) fn copy(context: &mut Context<'_>, namespace: &str, lane: &str, setti
     }
     let record = Record::Lane(Box::new(settings.clone()));
     context.put_record(key::lane(namespace, lane), Some(record));
+    if settings.mode == LaneMode::Paused {
+        // What can't start now keeps nobody else waiting in a budget's queue.
+        permit::end_of_lane(context, namespace, lane);
+    }
     context.touch_lane(namespace, lane);
     context.event_of_partition(EventKind::LaneChanged);
 }

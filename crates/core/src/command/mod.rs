@@ -63,7 +63,8 @@ use crate::Millis;
 use crate::ids::{BulkId, ExecutionId, HoldId, PartitionId};
 use crate::key::Key;
 use crate::model::{
-    BulkJob, Execution, LaneSettings, NamespaceSettings, PriceTable, Shortfall, State, StepOutcome,
+    BulkJob, Execution, LaneSettings, NamespaceSettings, PriceTable, SUM_DIMENSIONS_MAX, Shortfall, State,
+    StepOutcome,
 };
 use crate::partition::Partition;
 use crate::txn::{Inputs, Txn};
@@ -452,7 +453,7 @@ pub enum Refusal {
         charge: String,
     },
     /// A sum does not fit.
-    #[error("the sum of {dimension} does not fit in 64 bits")]
+    #[error("the sum of {dimension} does not fit in 64 bits, or into {SUM_DIMENSIONS_MAX} dimensions")]
     AmountOverflow {
         /// The dimension.
         dimension: String,

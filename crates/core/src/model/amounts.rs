@@ -10,6 +10,9 @@ use minicbor::{Decode, Encode};
 /// Dimensions that one budget, hold or charge may have: each is a row in every window it touches.
 pub const DIMENSIONS_MAX: usize = 16;
 
+/// Dimensions that a sum of amounts may have: it stands in records that are always in memory.
+pub const SUM_DIMENSIONS_MAX: usize = 64;
+
 /// Longest name of a dimension, in bytes.
 pub const DIMENSION_BYTES_MAX: usize = 64;
 
@@ -18,9 +21,9 @@ pub const DIMENSION_BYTES_MAX: usize = 64;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Amounts(Vec<(Arc<str>, u64)>);
 
-/// A sum that does not fit in 64 bits.
+/// A sum that does not fit: it is more than 64 bits hold, or has too many dimensions.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the sum of `{dimension}` does not fit in 64 bits")]
+#[error("the sum of `{dimension}` does not fit in 64 bits, or into {SUM_DIMENSIONS_MAX} dimensions")]
 pub struct AmountOverflow {
     /// The dimension it happened in.
     pub dimension: String,
@@ -83,8 +86,11 @@ impl Amounts {
 
     /// Adds all of `other`, or changes nothing.
     pub fn add(&mut self, other: &Self) -> Result<(), AmountOverflow> {
+        let is_wide = self.0.len() + other.0.len() > SUM_DIMENSIONS_MAX
+            && self.both(other).count() > SUM_DIMENSIONS_MAX;
         for (name, here, there) in self.both(other) {
-            if here.checked_add(there).is_none() {
+            let is_too_many = is_wide && here == 0 && there > 0;
+            if here.checked_add(there).is_none() || is_too_many {
                 return Err(AmountOverflow { dimension: name.to_string() });
             }
         }
@@ -255,6 +261,22 @@ mod tests {
         let before = amounts.clone();
         let error = amounts.add(&Amounts::of([("a", 1), ("b", 1), ("c", 1)])).unwrap_err();
         assert_eq!((error.dimension.as_str(), &amounts), ("b", &before));
+    }
+
+    #[test]
+    fn a_sum_has_so_many_dimensions_and_no_more() {
+        let mut sum = Amounts::default();
+        let name = |n: usize| format!("d{n:02}");
+        for n in (0..SUM_DIMENSIONS_MAX).rev() {
+            sum.add(&Amounts::of([(name(n).as_str(), 1)])).unwrap();
+        }
+        let before = sum.clone();
+        for other in ["a", "z"] {
+            sum.add(&Amounts::of([(other, 1)])).unwrap_err();
+            assert_eq!(sum, before);
+        }
+        sum.add(&before).unwrap();
+        assert_eq!((sum.get("d00"), sum.get("d63")), (2, 2));
     }
 
     #[test]

@@ -79,7 +79,14 @@ pub enum Message {
     },
     /// The hold stands.
     #[n(7)]
-    Granted(#[n(0)] PermitKey),
+    Granted {
+        /// Which permit.
+        #[n(0)]
+        key: PermitKey,
+        /// How much is held.
+        #[n(1)]
+        held: Amounts,
+    },
     /// Not now: it waits in the queue.
     #[n(8)]
     Queued {

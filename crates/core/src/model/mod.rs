@@ -29,7 +29,9 @@ mod step;
 mod wide;
 mod window;
 
-pub use amounts::{AmountOverflow, Amounts, AmountsError, DIMENSION_BYTES_MAX, DIMENSIONS_MAX};
+pub use amounts::{
+    AmountOverflow, Amounts, AmountsError, DIMENSION_BYTES_MAX, DIMENSIONS_MAX, SUM_DIMENSIONS_MAX,
+};
 pub use attempt::{Attempt, AttemptOutcome, ErrorInfo};
 pub use budget::{
     Budget, ESTIMATE_SHARE, IN_DOUBT_MS, Limit, OnHard, STOP_GRACE_MS, Soft, Window, is_under, levels, tree,

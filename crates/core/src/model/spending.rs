@@ -65,6 +65,9 @@ pub struct Permit {
     /// Where it stands.
     #[n(1)]
     pub state: PermitState,
+    /// How much is held, once it is granted.
+    #[n(2)]
+    pub held: Option<Amounts>,
 }
 
 /// What an execution that names budgets has asked for and spent.

@@ -109,6 +109,12 @@ pub(super) fn line(execution: &Execution) -> u64 {
 }
 
 impl Ready {
+    /// What has asked for its permits and has not got all.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = ExecutionId> {
+        let lines = self.lines.values().flat_map(|line| line.asking.iter().chain(&line.waiting));
+        lines.map(|(_, id)| *id)
+    }
+
     pub(super) fn insert(&mut self, execution: &Execution) {
         let place = (execution.order, execution.id);
         if execution.is_admitted() {

@@ -122,7 +122,7 @@ fn hold() -> Hold {
 }
 
 fn spending() -> Spending {
-    let permit = |state| Some(Permit { ask: 3, state });
+    let permit = |state| Some(Permit { ask: 3, state, held: Some(usd(30_000)) });
     Spending {
         asks: 3,
         permits: vec![permit(PermitState::Granted), permit(PermitState::Queued(shortfall())), None],
@@ -289,7 +289,7 @@ pub fn samples() -> Vec<(String, Vec<u8>)> {
         ("link-charge", link(Message::Charge(permit_charge))),
         ("link-end", link(Message::End { key: key(), settled: true })),
         ("link-permits", link(Message::Permits { held, pending: vec![key()] })),
-        ("link-granted", link(Message::Granted(key()))),
+        ("link-granted", link(Message::Granted { key: key(), held: usd(30_000) })),
         ("link-queued", link(Message::Queued { key: key(), shortfall: shortfall() })),
         ("link-refused-not_now", link(Message::Refused { key: key(), denial: Denial::NotNow(shortfall()) })),
         (

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stint_api::{Instant, Lease, LeasedExecution, StepEntry, Stop, StopAction};
+use stint_api::{HeldBudget, Instant, Lease, LeasedExecution, StepEntry, Stop, StopAction};
 use stint_core::Millis;
 use stint_core::command::{ClaimFilter, Stopping};
 use stint_core::model::{Capabilities, StopReason};
 
+use super::budget::amounts;
 use super::payload;
 use crate::hub::GrantedLease;
 
@@ -75,6 +76,11 @@ pub(crate) fn lease(granted: GrantedLease) -> Lease {
         },
         attempt: grant.attempt,
         steps,
+        held: grant
+            .held
+            .iter()
+            .map(|(path, held)| HeldBudget { path: path.clone(), amounts: amounts(held) })
+            .collect(),
     }
 }
 

@@ -401,6 +401,7 @@ fn granted(partition: PartitionId, group: usize, number: u64) -> GrantedLease {
         deadline: None,
         attempt_timeout_ms: None,
         journal: false,
+        held: Vec::new(),
     };
     GrantedLease { grant, spec: Spec::default(), input: Bytes::new(), steps: Vec::new() }
 }

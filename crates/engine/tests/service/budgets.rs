@@ -265,6 +265,8 @@ async fn caps_end_what_spends_too_much_over_all_its_attempts() {
     pass(2_000).await;
     let lease = bed.funded().await;
     assert_eq!(lease.attempt, 2);
+    let held = stint_api::HeldBudget { path: "acme".to_owned(), amounts: usd(5) };
+    assert_eq!(lease.held, [held], "its cap leaves no more");
     let charged = bed.charge(&lease.lease, "c2", 6).await.unwrap();
     let over = charged.over_cap.unwrap();
     assert_eq!((&*over.path, &*over.dimension), ("acme", "usd_micros"));

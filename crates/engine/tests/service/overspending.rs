@@ -366,6 +366,28 @@ async fn limits_taken_in_opposite_order_do_not_block_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_of_a_paused_lane_keeps_nobody_waiting_for_money() {
+    let bed = Bed::new().await;
+    bed.budget_of("acme", 100).await;
+    bed.submit(spending("acme", 60)).await;
+    let first = bed.funded().await;
+    bed.submit(SubmitRequest { lane: Some("slow".into()), ..spending("acme", 60) }).await;
+    let request = LeaseRequest { lanes: vec!["slow".into()], wait_ms: 1_000, ..claim(1) };
+    assert!(bed.engine.lease(request, None).await.unwrap().leases.is_empty());
+    let small = bed.submit(spending("acme", 30)).await.id;
+    assert!(bed.leases_within(1, 1_000).await.is_empty(), "nobody is overtaken");
+    bed.engine.pause_lane("default", "slow").await.unwrap();
+    let leases = bed.leases_within(1, 10_000).await;
+    assert_eq!(leases[0].execution.id, small);
+    assert_eq!(bed.stands("acme").await, (0, 90));
+    bed.complete(&leases[0], "1").await.unwrap();
+    bed.complete(&first, "1").await.unwrap();
+    bed.engine.resume_lane("default", "slow").await.unwrap();
+    let request = LeaseRequest { lanes: vec!["slow".into()], wait_ms: 10_000, ..claim(1) };
+    assert_eq!(bed.engine.lease(request, None).await.unwrap().leases.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn queued_work_without_a_worker_holds_nothing() {
     let bed = Bed::new().await;
     bed.budget_of("acme", 100).await;

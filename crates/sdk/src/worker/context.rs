@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use stint_api::{LeasedExecution, Payload, Problem, Progress, StepEntry, StepReply, StopAction};
+use stint_api::{HeldBudget, LeasedExecution, Payload, Problem, Progress, StepEntry, StepReply, StopAction};
 use tokio::sync::{oneshot, watch};
 
 use super::Failure;
@@ -27,6 +27,7 @@ use super::spend::in_step;
 ///     ctx.log(format!("attempt {} of {} ({})", ctx.attempt(), ctx.execution_id(), ctx.kind()));
 ///     println!("from lane {} of {}, with {:?}", ctx.lane(), ctx.namespace(), ctx.tags());
 ///     println!("since {:?}, until {:?}, for {:?}", ctx.submitted_at(), ctx.deadline(), ctx.traceparent());
+///     println!("with money: {:?}", ctx.held());
 ///
 ///     // What is paid for is journaled, and has a key that is the same in every attempt.
 ///     let key = ctx.step_key("charge");
@@ -97,6 +98,7 @@ pub(super) struct Started {
     pub(super) lease: Arc<str>,
     /// Tells the lease from all others of its execution, and is no secret.
     pub(super) place: String,
+    pub(super) money: Vec<HeldBudget>,
 }
 
 pub(super) struct Attempt {
@@ -104,6 +106,7 @@ pub(super) struct Attempt {
     number: u32,
     pub(super) lease: Arc<str>,
     pub(super) purse: Purse,
+    held: Vec<HeldBudget>,
     /// Results of earlier attempts; a step found here is not asked about.
     journal: Mutex<BTreeMap<String, Payload>>,
     stopping: watch::Receiver<Option<Stopping>>,
@@ -120,9 +123,11 @@ impl Context {
     ) -> Self {
         let journal = steps.into_iter().filter_map(|step| Some((step.key, step.result?))).collect();
         let journal = Mutex::new(journal);
-        let Started { number, lease, place } = started;
+        let Started { number, lease, place, money: held } = started;
         let purse = Purse::new(place);
-        Self { attempt: Arc::new(Attempt { execution, number, lease, purse, journal, stopping, events }) }
+        Self {
+            attempt: Arc::new(Attempt { execution, number, lease, purse, held, journal, stopping, events }),
+        }
     }
 
     /// The execution's id.
@@ -163,6 +168,11 @@ impl Context {
     /// When the whole execution must have ended.
     pub fn deadline(&self) -> Option<SystemTime> {
         self.attempt.execution.deadline.map(|at| system_time(at.millis()))
+    }
+
+    /// What was held for this attempt when it was leased, by budget: less than it wants where its caps leave less.
+    pub fn held(&self) -> &[HeldBudget] {
+        &self.attempt.held
     }
 
     /// Which attempt this is, from 1.

@@ -54,7 +54,8 @@ impl Held {
         let input = std::mem::take(&mut execution.input);
         let kind = execution.kind.clone();
         let stopped = stops.clone();
-        let started = Started { number: lease.attempt, lease: Arc::clone(&token), place: place.to_owned() };
+        let (number, money) = (lease.attempt, lease.held);
+        let started = Started { number, lease: Arc::clone(&token), place: place.to_owned(), money };
         let context = Context::new(execution, started, lease.steps, stops, events.clone());
         let guard = Guard { lease: Arc::clone(&token), events: events.clone(), outcome: None };
         let task = tokio::spawn(async move {

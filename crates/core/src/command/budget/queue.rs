@@ -22,10 +22,17 @@ fn answer(context: &mut Context<'_>, key: PermitKey, message: Message) {
     tell(context, key.execution.partition(), message);
 }
 
+/// A hold stands, and so much is left of it.
+fn say_granted(context: &mut Context<'_>, key: PermitKey) {
+    let hold = context.partition.hold(&HoldKey::Permit(key));
+    let held = hold.map(|hold| hold.held.clone()).unwrap_or_default();
+    answer(context, key, Message::Granted { key, held });
+}
+
 /// An execution asks.
 pub(in super::super) fn asked(context: &mut Context<'_>, key: PermitKey, ask: &Ask) -> Result<(), Refusal> {
     if context.partition.hold(&HoldKey::Permit(key)).is_some() {
-        answer(context, key, Message::Granted(key));
+        say_granted(context, key);
         return Ok(());
     }
     if context.partition.budget(&ask.namespace, &ask.path).is_none() {
@@ -142,7 +149,7 @@ fn share(limit: u64) -> u64 {
 
 fn grant(context: &mut Context<'_>, key: PermitKey, ask: &Ask, amounts: Amounts) {
     put_hold(context, key, ask, amounts);
-    answer(context, key, Message::Granted(key));
+    say_granted(context, key);
 }
 
 fn put_hold(context: &mut Context<'_>, key: PermitKey, ask: &Ask, amounts: Amounts) {
@@ -305,7 +312,7 @@ pub(in super::super) fn compared(
             // Above the limit if need be: the attempt is there.
             put_hold(context, *key, ask, amounts);
             // It may have ended there since, or have taken an earlier no of ours for the last word.
-            answer(context, *key, Message::Granted(*key));
+            say_granted(context, *key);
         }
     }
 }
@@ -325,7 +332,7 @@ pub(in super::super) fn restated(context: &mut Context<'_>, to: PartitionId) {
         .map(|(key, ask)| (key, ask.clone()))
         .collect();
     for key in holds {
-        answer(context, key, Message::Granted(key));
+        say_granted(context, key);
     }
     for (key, ask) in waiters {
         let amounts = wanted(context, &ask);

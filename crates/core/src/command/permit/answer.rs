@@ -7,12 +7,12 @@ use super::ask::{asks_of, put_question};
 use super::{asking, end_all, set, tell, tree_of};
 use crate::event::EventKind;
 use crate::model::{
-    AttemptOutcome, Denial, ErrorInfo, Execution, Message, Move, Permit, PermitKey, PermitState, Shortfall,
-    State, TENTATIVE_MS, UNUSED_MS,
+    Amounts, AttemptOutcome, Denial, ErrorInfo, Execution, Message, Move, Permit, PermitKey, PermitState,
+    Shortfall, State, TENTATIVE_MS, UNUSED_MS,
 };
 
 /// The hold stands.
-pub(in super::super) fn granted(context: &mut Context<'_>, key: PermitKey) {
+pub(in super::super) fn granted(context: &mut Context<'_>, key: PermitKey, held: &Amounts) {
     let Some(mut execution) = asking(context, &key) else { return give_back(context, key) };
     let now = context.now();
     let count = execution.policy.budgets.len();
@@ -25,6 +25,9 @@ pub(in super::super) fn granted(context: &mut Context<'_>, key: PermitKey) {
     }
     let was_queued = matches!(before, Some(PermitState::Queued(_)));
     set(spending, place, PermitState::Granted);
+    if let Some(Some(permit)) = spending.permits.get_mut(place) {
+        permit.held = Some(held.clone());
+    }
     if spending.is_admitted(count) {
         spending.blocked_since = None;
         spending.rounds = None;

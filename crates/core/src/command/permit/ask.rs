@@ -37,7 +37,7 @@ pub(super) fn put_question(
     spending.permits.resize(execution.policy.budgets.len(), None);
     for n in places {
         if let Some(permit) = spending.permits.get_mut(*n) {
-            *permit = Some(Permit { ask, state: PermitState::Asked });
+            *permit = Some(Permit { ask, state: PermitState::Asked, held: None });
         }
     }
     spending.until = until;

@@ -32,6 +32,7 @@ use super::{Refusal, budget};
 use crate::ids::{ExecutionId, LeaseRef, PartitionId};
 use crate::key;
 use crate::model::{EpochRecord, Execution, Message, PermitKey, PermitState, Spending};
+use crate::partition::Ready;
 
 /// Earlier leases of one execution that late charges find, the latest.
 const EPOCHS_MAX: u32 = 1_000;
@@ -63,7 +64,7 @@ pub(super) fn take(context: &mut Context<'_>, from: PartitionId, message: &Messa
         Message::Charge(charge) => _ = budget::charge_delivered(context, charge)?,
         Message::End { key, settled } => budget::ended(context, *key, *settled),
         Message::Permits { held, pending } => budget::compared(context, from, held, pending),
-        Message::Granted(key) => granted(context, *key),
+        Message::Granted { key, held } => granted(context, *key, held),
         Message::Queued { key, shortfall } => queued(context, *key, shortfall),
         Message::Refused { key, denial } => refused(context, *key, denial)?,
         Message::Short { key, missing, shortfall, on_hard, grace_ms } => {
@@ -101,6 +102,18 @@ pub(super) fn end_all(context: &mut Context<'_>, execution: &mut Execution, sett
         let (Some(permit), Some(tree)) = (permit, tree_of(execution, n)) else { continue };
         let key = PermitKey { execution: execution.id, ask: permit.ask, n: n as u8 };
         tell(context, tree, Message::End { key, settled });
+    }
+}
+
+/// A lane starts nothing any more: what its executions have asked for, and nobody works with, ends.
+pub(super) fn end_of_lane(context: &mut Context<'_>, namespace: &str, lane: &str) {
+    let groups: Vec<_> = context.partition.groups_of(namespace, lane).cloned().collect();
+    let asked = groups.iter().filter_map(|group| context.partition.ready_work(group));
+    let asked: Vec<ExecutionId> = asked.flat_map(Ready::asked).collect();
+    for id in asked {
+        let Some(mut execution) = context.partition.execution(id).cloned() else { continue };
+        end_all(context, &mut execution, true);
+        context.put_silently(execution);
     }
 }
 
