@@ -423,6 +423,23 @@ async fn steps_that_run_side_by_side_do_not_count_on_the_same_money() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_step_was_given_more_is_its_own() {
+    let script = Script::new([]);
+    let (stop, run) = start(&script, async |ctx: Context, (): ()| {
+        ctx.step("first", async || {
+            ctx.hold(usd(5)).await?;
+            assert!(ctx.extend(usd(20)).await?);
+            ctx.step("second", async || ctx.hold(usd(7)).await).await
+        })
+        .await
+    });
+    script.until(|script| script.ends() == ["complete"]).await;
+    assert_eq!(asked(&script), [5, 20, 32]);
+    drop(stop);
+    run.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_step_has_spent_is_not_held_for_it_any_more() {
     let script = Script::new([]);
     let (stop, run) = start(&script, async |ctx: Context, (): ()| {

@@ -42,7 +42,7 @@ impl Purse {
     }
 
     /// What has to be held for `amounts` to be there beside what is promised to other steps. Promised to a step is what it
-    /// asked for last, less what it has spent since.
+    /// asked for last, with what was added, less what it has spent since.
     pub(super) fn promise(&self, step: Option<&str>, path: Option<&str>, amounts: &Amounts) -> Amounts {
         let mut promised = self.promised();
         let mut sum = amounts.clone();
@@ -59,6 +59,16 @@ impl Purse {
             promised.insert((step.to_owned(), path.map(str::to_owned)), amounts.clone());
         }
         sum
+    }
+
+    /// A step was given so much more.
+    pub(super) fn extended(&self, step: &str, path: Option<&str>, more: &Amounts) {
+        let mut promised = self.promised();
+        let own = promised.entry((step.to_owned(), path.map(str::to_owned))).or_default();
+        for (dimension, amount) in &more.0 {
+            let sum = own.0.entry(dimension.clone()).or_default();
+            *sum = sum.saturating_add(*amount);
+        }
     }
 
     /// A step was refused what it asked for.

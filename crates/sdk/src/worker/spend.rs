@@ -124,12 +124,20 @@ impl Context {
     /// Asks for so much more than is held, before it is spent, and is answered at once: `false` is not to be spent. A
     /// refusal lets the budget stop this attempt, as its `on_hard` says.
     pub async fn extend(&self, amounts: Amounts) -> Result<bool, Failure> {
-        Ok(self.ask(None, amounts, More::Added).await?.granted)
+        self.more_of(None, amounts).await
     }
 
     /// As [`extend`](Self::extend), where the execution has several budgets.
     pub async fn extend_at(&self, path: &str, amounts: Amounts) -> Result<bool, Failure> {
-        Ok(self.ask(Some(path), amounts, More::Added).await?.granted)
+        self.more_of(Some(path), amounts).await
+    }
+
+    async fn more_of(&self, path: Option<&str>, amounts: Amounts) -> Result<bool, Failure> {
+        let granted = self.ask(path, amounts.clone(), More::Added).await?.granted;
+        if let Some(step) = present_step().filter(|_| granted) {
+            self.attempt.purse.extended(&step, path, &amounts);
+        }
+        Ok(granted)
     }
 
     async fn hold_of(&self, path: Option<&str>, amounts: Amounts) -> Result<(), Failure> {
