@@ -39,6 +39,9 @@ pub struct BudgetSettings {
     /// What a period leaves unspent is added to the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carry_over: Option<bool>,
+    /// Only if the budget's `generation` is this: 0 for one that is to be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
     /// Whose budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -146,7 +149,7 @@ pub struct Budget {
     pub waiting: u64,
     /// The most telling of the three below.
     pub state: BudgetState,
-    /// Somebody waits because of it: nothing new starts before.
+    /// It has not enough for somebody who waits at it or below: nothing new starts before.
     pub exhausted: bool,
     /// What is used and held is above a hard limit: nothing new is held.
     pub overcommitted: bool,
@@ -184,6 +187,12 @@ pub struct BudgetWindow {
     pub held: Amounts,
     /// The present period.
     pub period: Period,
+    /// Of what is used, what top-ups paid for: it does not count against the hard limit.
+    #[serde(default)]
+    pub topped: Amounts,
+    /// What may still be held of each dimension with a hard limit, as far as this budget goes; those above it may have less.
+    #[serde(default)]
+    pub free: Amounts,
     /// Top-ups that are valid and not used up.
     #[serde(default)]
     pub top_ups: Vec<TopUp>,
@@ -221,9 +230,9 @@ pub struct TopUp {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BudgetState {
-    /// Nobody waits for it.
+    /// Nobody waits because of it; a budget above it may be short.
     Open,
-    /// Somebody waits for it.
+    /// Somebody waits because of it.
     Exhausted,
     /// What is used and held is above a hard limit.
     Overcommitted,

@@ -15,6 +15,9 @@ pub struct RaiseRequest {
     pub window: String,
     /// Hard limits by dimension; those that are not named stay. A lower one stops nobody, unless more is used already.
     pub limits: Amounts,
+    /// Only if the budget's `generation` is this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
     /// Whose budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,

@@ -130,6 +130,9 @@ codes! {
     /// More than a limit could ever allow.
     HoldTooLarge "hold_too_large" 409 Permanent "The hold is larger than the limit"
         "Ask for less, or raise the limit that is named.";
+    /// The change was meant for an earlier generation of the budget.
+    BudgetChanged "budget_changed" 409 Permanent "The budget has changed meanwhile"
+        "Read the budget, and change it as it is now.";
     /// Money is held under the budget.
     BudgetHeld "budget_held" 409 Permanent "Money is held under the budget"
         "Wait until the holds have ended, or delete with force=true.";

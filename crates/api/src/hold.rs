@@ -61,6 +61,9 @@ pub struct HoldReply {
     /// It expired without a word: what is left stays held for `in_doubt_ms`.
     #[serde(default)]
     pub in_doubt: bool,
+    /// It is over: settled, released, or its time in doubt has passed. No other is made under its id.
+    #[serde(default)]
+    pub ended: bool,
 }
 
 /// `POST holds/{id}/extend`: asks for more before more is spent.

@@ -27,6 +27,7 @@
 //! | cold | `t` id, attempt | an attempt that was not the last |
 //! | cold | `k` hash of namespace and key | an idempotency key |
 //! | cold | `c` hash of namespace, tree and charge id | a charge's id |
+//! | cold | `h` id | a hold without a lease that has ended: an [`EndedHold`](crate::model::EndedHold) |
 //! | cold | `e` id, epoch | an earlier lease of an execution that names budgets |
 //! | ordered | `c` id, hash of charge id | a charge under one of its leases |
 //! | ordered | `j` hash of namespace and tree, number | an entry of a tree's ledger |
@@ -37,7 +38,7 @@
 //! | ordered | `l` id, number | lines of an execution's log |
 //! | ordered | `e` end, id | ended executions by time, each with a [`Mark`](crate::find::Mark) |
 //! | ordered | `f` trim time, id | those with a retention of their own |
-//! | ordered | `y` trim time, hash or id | idempotency keys and ids that outlived their execution |
+//! | ordered | `y` trim time, hash or id | idempotency keys and ids that outlived their execution, and ended holds |
 //! | ordered | `t` hash of namespace and tag, submission, id | executions by tag |
 //! | ordered | `g` version | the log: a batch's events |
 
@@ -226,6 +227,10 @@ pub fn charge(namespace: &str, tree: &str, id: &str) -> Key {
 /// A charge of an execution under an id that stands for another charge of the tree.
 pub fn charge_aside(namespace: &str, tree: &str, id: &str, execution: ExecutionId) -> Key {
     key(Table::Cold, b'c', &[&name_hash(namespace, &format!("{tree}\0{id}")), &execution.0])
+}
+/// A hold without a lease that has ended.
+pub fn ended_hold(id: HoldId) -> Key {
+    key(Table::Cold, b'h', &[&id.0])
 }
 /// An earlier lease of an execution that names budgets.
 pub fn epoch(id: ExecutionId, epoch: u32) -> Key {

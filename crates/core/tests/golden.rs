@@ -59,6 +59,7 @@ fn rewritten(name: &str, bytes: &[u8]) -> Vec<u8> {
         "charge" => again::<ChargeRecord>(bytes),
         "lease_charge" => again::<LeaseChargeRecord>(bytes),
         "epoch" => again::<EpochRecord>(bytes),
+        "ended_hold" => again::<EndedHold>(bytes),
         "log" => event::encode_log(&event::decode_log(bytes).unwrap()),
         "mark" => {
             let wants = |filter: &Filter| Mark::wanted(filter).compare(bytes);

@@ -5,9 +5,9 @@
 mod bed;
 mod world;
 
-use stint_core::HoldId;
 use stint_core::command::*;
 use stint_core::model::*;
+use stint_core::*;
 use world::{World, usd};
 
 /// Sets money aside at the root of the only tree.
@@ -70,4 +70,62 @@ fn under_a_budget_that_was_deleted_nothing_more_is_had_and_what_asks_is_stopped(
     world.settle();
     let shown = world.e().show(id).execution;
     assert_eq!(shown.state(), State::Failed);
+}
+
+#[test]
+fn what_is_said_again_of_a_hold_that_is_over_is_answered_the_same_and_makes_no_other() {
+    let mut world = World::new(&["acme"]);
+    world.budget("acme", 100);
+    hold(&mut world, "acme", 1, 60).unwrap();
+    let bed = world.bed(1);
+    let id = HoldId::derived(bed.partition.id(), &[1]);
+    bed.read_first.insert(key::charge("default", "acme", "c"));
+    let charges = vec![("c".to_owned(), Spent::Amounts(usd(40)))];
+    let settle = Command::SettleHold(SettleHold { hold: id, charges });
+    let booked = |outcome| match outcome {
+        Ok(Outcome::Booked(booked)) => booked,
+        other => panic!("{other:?}"),
+    };
+    let first = booked(bed.run(settle.clone()));
+    // The answer was lost.
+    let again = booked(bed.run(settle));
+    assert_eq!((first.existed, again.existed, again.seq), (false, true, first.seq));
+    let charge = |id, name: &str, amount| {
+        Command::ChargeHold(ChargeHold { hold: id, id: name.into(), spent: Spent::Amounts(usd(amount)) })
+    };
+    assert!(booked(bed.run(charge(id, "c", 40))).existed);
+    bed.read_first.insert(key::charge("default", "acme", "d"));
+    let late = booked(bed.run(charge(id, "d", 5)));
+    assert!(late.late && !late.existed, "what was spent is a fact");
+
+    let Ok(Outcome::Held(delayed)) = hold(&mut world, "acme", 1, 60) else { panic!() };
+    assert!(delayed.ended && delayed.held.is_zero());
+    assert!(matches!(hold(&mut world, "acme", 1, 61), Err(Refusal::HoldConflict { .. })));
+    assert_eq!((world.held("acme"), world.used("acme")), (0, 45));
+    let bed = world.bed(1);
+    let nobody = HoldId::derived(bed.partition.id(), &[9]);
+    assert_eq!(bed.run(charge(nobody, "e", 1)), Err(Refusal::HoldNotFound { hold: nobody }));
+    // It is forgotten in the end.
+    let at = bed.now + ENDED_HOLD_MS;
+    let trim = Command::TrimKey(TrimKey { hash: id.0, at });
+    bed.run(trim.clone()).unwrap();
+    assert!(bed.store.contains_key(&key::ended_hold(id)));
+    bed.now = at;
+    bed.run(trim).unwrap();
+    assert!(
+        !bed.store.contains_key(&key::ended_hold(id)) && !bed.store.contains_key(&key::key_trim(at, id.0))
+    );
+}
+
+#[test]
+fn a_hold_with_very_many_extends_is_still_the_one_that_was_asked_for() {
+    let mut world = World::new(&["acme"]);
+    world.budget("acme", 1_000);
+    hold(&mut world, "acme", 1, 1).unwrap();
+    let free = HoldKey::Free(HoldId::derived(world.bed(1).partition.id(), &[1]));
+    for n in 0..EXTENDS_MAX + 3 {
+        let extend = ExtendHold { hold: free, id: n.to_string(), amounts: usd(1), at_least: false };
+        world.bed(1).run(Command::ExtendHold(extend)).unwrap();
+    }
+    assert!(hold(&mut world, "acme", 1, 1).is_ok());
 }

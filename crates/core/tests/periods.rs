@@ -145,3 +145,43 @@ fn what_is_kept_aside_for_the_want_of_a_budget_is_kept_once() {
     };
     assert_eq!([booked(), booked()], [(true, false, 1), (true, true, 1)]);
 }
+
+#[test]
+fn a_change_that_comes_late_undoes_nothing_newer() {
+    let mut tree = Tree::with("acme", budget(100));
+    let raise = |hard| {
+        let limits = BTreeMap::from([("usd".to_owned(), hard)]);
+        let change = Box::new(BudgetChange::Raise { window: "total".into(), limits });
+        BudgetChange::Only { generation: 1, change }
+    };
+    tree.change("acme", raise(200)).unwrap();
+    tree.change("acme", raise(200)).unwrap();
+    tree.put("acme", budget(500));
+    let late = tree.change("acme", raise(200));
+    assert_eq!(late, Err(Refusal::BudgetChanged { path: "acme".into(), generation: 3 }));
+    assert!(tree.hold(1, 500).is_ok());
+    let make = BudgetChange::Only { generation: 0, change: Box::new(BudgetChange::Put(Box::new(budget(7)))) };
+    assert!(tree.change("acme", make.clone()).is_err());
+    assert!(tree.change("acme/new", make).is_ok());
+}
+
+#[test]
+fn every_level_says_of_itself_whether_it_is_short() {
+    let mut world = World::new(&["acme"]);
+    for (path, hard) in [("acme", 1_000), ("acme/a", 100), ("acme/a/b", 500), ("acme/c", 10)] {
+        world.budget(path, hard);
+    }
+    world.submit(&[("acme/a/b", 60)], |_| ());
+    world.submit(&[("acme/a/b", 60)], |s| s.priority = -1);
+    world.claim(2);
+    world.settle();
+    assert_eq!(world.claim(2).len(), 1);
+    world.settle();
+    let stands = ["acme", "acme/a", "acme/a/b", "acme/c"].map(|path| {
+        let view = world.view(path);
+        (view.exhausted, view.waiting, view.windows[0].free.clone())
+    });
+    let free = |usd| vec![("usd".to_owned(), usd)];
+    let expected = [(false, 1, free(940)), (true, 1, free(40)), (false, 1, free(440)), (false, 0, free(10))];
+    assert_eq!(stands, expected);
+}

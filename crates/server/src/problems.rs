@@ -36,7 +36,7 @@ problems! {
     /// Takes leases, and says what was spent.
     Exchanges: PayloadTooLarge DiskFull AmountOverflow;
     /// Changes a budget.
-    SetsBudgets: BudgetNotFound AmountOverflow NotAvailable WrongState DiskFull;
+    SetsBudgets: BudgetNotFound BudgetChanged IdempotencyConflict AmountOverflow NotAvailable WrongState DiskFull;
     /// Reads a budget.
     NamesBudgets: BudgetNotFound;
     /// Deletes a budget.

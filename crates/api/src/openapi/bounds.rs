@@ -55,6 +55,7 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
         ("executions", "id") => json!({"pattern": "^ex_[0-9a-z]{26}$"}),
         ("bulk", "job") => json!({"pattern": "^bk_[0-9a-z]{26}$"}),
         ("BudgetSettings", "windows") => json!({"minItems": 1, "maxItems": BUDGET_WINDOWS}),
+        ("BudgetSettings" | "RaiseRequest", "generation") => range(0, u64::MAX),
         ("WindowSettings", "kind") => return Some(json!({})),
         ("WindowSettings", "every_ms") => range(ROLLING_MS_MIN, ROLLING_MS_MAX),
         ("WindowSettings", "tz") => named(NAME_CHARS),

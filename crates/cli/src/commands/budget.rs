@@ -167,8 +167,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
             show::one(&budget, &connection)
         }
         Command::Explain(Named { path, connection }) => {
-            let budget = connection.run(|client| async move { Ok(client.budget(path).get().await?) })?;
-            show::explain(&budget, &connection)
+            let budgets = connection.run(|client| async move { levels(&client, &path).await })?;
+            show::explain(&budgets, &connection)
         }
         Command::Set(args) => set::run(*args),
         Command::Raise(Raise { path, window, limits, connection }) => {
@@ -211,6 +211,20 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Report(args) => report::run(args),
         Command::Reconcile(args) => reconcile(args),
     }
+}
+
+/// The budget of a path, behind those above it: work needs all of them.
+async fn levels(client: &stint::Client, path: &str) -> Result<Vec<stint::api::Budget>> {
+    let mut budgets = Vec::new();
+    for (end, _) in path.match_indices('/') {
+        match client.budget(path.get(..end).unwrap_or(path)).get().await {
+            Ok(budget) => budgets.push(budget),
+            Err(stint::Error::Refused(problem)) if problem.code == stint::api::Code::BudgetNotFound => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    budgets.push(client.budget(path).get().await?);
+    Ok(budgets)
 }
 
 /// The window that is meant: the one that was named, or the only one.

@@ -402,6 +402,14 @@ pub enum Refusal {
     /// More than a limit could ever allow.
     #[error("window {} of budget {} never has more than {} {}", .0.window, .0.path, .0.limit, .0.dimension)]
     HoldTooLarge(Box<Shortfall>),
+    /// The change was meant for an earlier generation of the budget.
+    #[error("budget {path} has changed: its generation is {generation}")]
+    BudgetChanged {
+        /// The path.
+        path: String,
+        /// What it is.
+        generation: u64,
+    },
     /// Money is held under the budget.
     #[error("budget {path} has {holds} open holds")]
     BudgetHeld {

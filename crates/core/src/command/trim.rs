@@ -6,9 +6,9 @@ use super::permit::oldest_epoch;
 use super::{Outcome, Refusal};
 use crate::Millis;
 use crate::event::EventKind;
-use crate::ids::ExecutionId;
+use crate::ids::{ExecutionId, HoldId};
 use crate::key::{self, Key, NameHash};
-use crate::model::{ID_RETENTION_MS, IdempotencyRecord, KEY_RETENTION_MS, Spec};
+use crate::model::{ENDED_HOLD_MS, EndedHold, ID_RETENTION_MS, IdempotencyRecord, KEY_RETENTION_MS, Spec};
 
 /// Remove an ended execution whose retention is over; nothing, if it is not.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ impl Trim {
     }
 }
 
-/// Forget an idempotency key, or an id, that outlived its execution.
+/// Forget an idempotency key, or an id, that outlived its execution; or a hold that ended long ago.
 #[derive(Clone, Debug)]
 pub struct TrimKey {
     /// The key's hash, or the id.
@@ -107,7 +107,8 @@ pub struct TrimKey {
 
 impl TrimKey {
     pub(super) fn cold_keys(&self) -> Vec<Key> {
-        vec![key::idempotency(self.hash), key::spec(ExecutionId(self.hash))]
+        let hold = key::ended_hold(HoldId(self.hash));
+        vec![key::idempotency(self.hash), key::spec(ExecutionId(self.hash)), hold]
     }
 
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
@@ -123,6 +124,11 @@ impl TrimKey {
         let id = ExecutionId(self.hash);
         if context.decode::<Spec>(&key::spec(id))?.is_some_and(|spec| spec.trimmed == Some(true)) {
             context.delete_cold(key::spec(id));
+        }
+        let hold = key::ended_hold(HoldId(self.hash));
+        let ended = context.decode::<EndedHold>(&hold)?;
+        if ended.is_some_and(|ended| ended.at.saturating_add(ENDED_HOLD_MS) <= self.at) {
+            context.delete_cold(hold);
         }
         Ok(Outcome::Done)
     }

@@ -70,7 +70,7 @@ pub struct Hold {
     /// Extends answered, latest last: asked again they are answered the same.
     #[n(7)]
     pub extends: Option<Vec<Extended>>,
-    /// What it was given at first, with all extends: what a repetition of the request is answered.
+    /// What it was given at first: a repetition of the request asks for the same.
     #[n(8)]
     pub granted: Amounts,
     /// The most that may be granted in all, by the execution's caps; a dimension that is not named has none.
@@ -102,6 +102,34 @@ impl Hold {
     /// Whether its owner ended without a word.
     pub fn in_doubt(&self) -> bool {
         self.in_doubt == Some(true)
+    }
+}
+
+/// A hold without a lease that has ended: what is said of it again, or late, is known for [`ENDED_HOLD_MS`].
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct EndedHold {
+    /// The namespace.
+    #[n(0)]
+    pub namespace: String,
+    /// Under which path it was: late charges are booked there.
+    #[n(1)]
+    pub path: String,
+    /// What it was given at first.
+    #[n(2)]
+    pub granted: Amounts,
+    /// When it ended.
+    #[n(3)]
+    pub at: Millis,
+}
+
+/// How long after its end a hold without a lease is known: 24 h, as an idempotency key.
+pub const ENDED_HOLD_MS: Millis = 24 * 3_600 * 1_000;
+
+impl EndedHold {
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        super::record::to_vec(self)
     }
 }
 

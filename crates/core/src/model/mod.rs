@@ -47,7 +47,9 @@ pub use execution::{
 };
 pub use group::{Capabilities, Group, Requirement, RequirementError};
 pub use happened::Happened;
-pub use hold::{Ask, Denial, EXTENDS_MAX, Extended, Hold, HoldKey, PermitKey, Shortfall};
+pub use hold::{
+    Ask, Denial, ENDED_HOLD_MS, EXTENDS_MAX, EndedHold, Extended, Hold, HoldKey, PermitKey, Shortfall,
+};
 pub use idempotency::{ID_RETENTION_MS, IdempotencyRecord, KEY_RETENTION_MS};
 pub use lane::{AGE_STEP_MAX_MS, AGE_STEP_MS, LaneHome, LaneMode, LaneSettings, WEIGHT_MAX};
 pub use log::{LOG_BYTES_MAX, LOG_LINES_MAX, LogRecord, LogSize};

@@ -205,8 +205,12 @@ impl Budgets {
 
     /// The paths of a tree at which somebody waits.
     pub(super) fn waiting_paths(&self, namespace: &str, path: &str) -> impl Iterator<Item = &str> {
-        let tree = tree(path).to_owned();
-        let first = name(namespace, &tree);
+        self.waiting_paths_under(namespace, tree(path))
+    }
+
+    /// The paths at a level and below at which somebody waits.
+    pub(super) fn waiting_paths_under(&self, namespace: &str, level: &str) -> impl Iterator<Item = &str> {
+        let first = name(namespace, level);
         let all = self
             .levels
             .range::<str, _>((std::ops::Bound::Included(first.as_str()), std::ops::Bound::Unbounded));
@@ -214,7 +218,7 @@ impl Budgets {
             .take_while(|(name, _)| name.starts_with(&first))
             .filter(|(_, level)| !level.waiting.is_empty())
             .filter_map(|(name, _)| name.split_once('\0').map(|(_, path)| path))
-            .filter(|path| is_under(path, &tree))
+            .filter(|path| is_under(path, level))
             .collect();
         all.into_iter()
     }

@@ -184,6 +184,11 @@ impl Partition {
         self.budgets.waiting_paths(namespace, path)
     }
 
+    /// Paths at a level and below at which somebody waits.
+    pub(crate) fn waiting_paths_under(&self, namespace: &str, level: &str) -> impl Iterator<Item = &str> {
+        self.budgets.waiting_paths_under(namespace, level)
+    }
+
     /// Executions that have or want a permit of a budget at or below a level.
     pub(crate) fn spenders_under(&self, namespace: &str, level: &str) -> Vec<ExecutionId> {
         self.spenders.under(namespace, level)

@@ -153,6 +153,7 @@ fn entry() -> Entry {
         window: Some("day".into()),
         less: Some(usd(1)),
         late: Some(true),
+        refunds: Some(40),
         ..Entry::new(AT, EntryKind::Charge, "acme/search", usd(4_200))
     }
 }
@@ -249,6 +250,16 @@ pub fn samples() -> Vec<(String, Vec<u8>)> {
         ("budget-total", Record::Budget(Box::new(budget(WindowKind::Total))).encode()),
         ("counters", Record::Counters(Box::new(counters())).encode()),
         ("hold", Record::Hold(Box::new(hold())).encode()),
+        (
+            "ended_hold",
+            EndedHold {
+                namespace: "default".into(),
+                path: "acme/search".into(),
+                granted: usd(30_000),
+                at: AT,
+            }
+            .encode(),
+        ),
         ("waiter", Record::Waiter(Box::new(ask())).encode()),
         ("estimate", Record::Estimate(Box::new(estimate)).encode()),
         ("tree", Record::Tree(TreeRecord { seq: 41 }).encode()),

@@ -125,6 +125,8 @@ pub(crate) fn budget(namespace: &str, view: BudgetView) -> Budget {
                 start: Instant::from_millis(seen.start),
                 end: seen.end.map(Instant::from_millis),
             },
+            topped: amounts(&seen.topped),
+            free: Amounts::of(seen.free),
             top_ups: top_ups.collect(),
         }
     });

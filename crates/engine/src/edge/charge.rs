@@ -70,6 +70,7 @@ pub(crate) fn hold(view: &HoldView) -> HoldReply {
         held: amounts(&view.held),
         expires_at: view.until.map(Instant::from_millis),
         in_doubt: view.in_doubt,
+        ended: view.ended,
     }
 }
 

@@ -89,6 +89,7 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::WindowNotFound { .. } => of(Code::NotFound).at("window"),
         Refusal::BudgetExhausted(shortfall) => short(Code::BudgetExhausted, &shortfall),
         Refusal::HoldTooLarge(shortfall) => short(Code::HoldTooLarge, &shortfall),
+        Refusal::BudgetChanged { .. } => of(Code::BudgetChanged).at("generation"),
         Refusal::BudgetHeld { .. } => of(Code::BudgetHeld),
         Refusal::PriceUnknown { .. } => of(Code::PriceUnknown).at("usage.model"),
         Refusal::UsageWrong { .. } => of(Code::InvalidField).at("usage"),

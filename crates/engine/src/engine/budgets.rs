@@ -21,15 +21,16 @@ impl Engine {
     pub async fn set_budget(&self, path: &str, settings: BudgetSettings) -> Result<Budget, Problem> {
         settings.validate()?;
         let namespace = settings.namespace.clone();
+        let generation = settings.generation;
         let budget = edge::kept_budget(settings)?;
-        self.0.change_budget(namespace, path, BudgetChange::Put(Box::new(budget))).await
+        self.0.change_budget(namespace, path, only(generation, BudgetChange::Put(Box::new(budget)))).await
     }
 
     /// Gives a window other hard limits.
     pub async fn raise_budget(&self, path: &str, request: RaiseRequest) -> Result<Budget, Problem> {
         request.validate()?;
         let change = BudgetChange::Raise { window: request.window, limits: request.limits.0 };
-        self.0.change_budget(request.namespace, path, change).await
+        self.0.change_budget(request.namespace, path, only(request.generation, change)).await
     }
 
     /// Raises a window's limits for once, once per id.
@@ -147,6 +148,14 @@ impl Inner {
             found.map_or(Ok(()), Err)
         };
         named.iter().map(of).collect()
+    }
+}
+
+/// A change, of one generation of a budget if it says which.
+fn only(generation: Option<u64>, change: BudgetChange) -> BudgetChange {
+    match generation {
+        Some(generation) => BudgetChange::Only { generation, change: Box::new(change) },
+        None => change,
     }
 }
 

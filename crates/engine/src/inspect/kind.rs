@@ -40,6 +40,7 @@ pub(super) fn kind_name(table: Table, key: &[u8]) -> Option<&'static str> {
         (Table::Cold, b'k') => "idempotency key",
         (Table::Cold, b'c') => "charge",
         (Table::Cold, b'e') => "earlier lease",
+        (Table::Cold, b'h') => "ended hold",
         (Table::Ordered, b'c') => "charge under a lease",
         (Table::Ordered, b'j') => "ledger entry",
         (Table::Ordered, b'h') => "roll-up of an hour",
@@ -49,7 +50,7 @@ pub(super) fn kind_name(table: Table, key: &[u8]) -> Option<&'static str> {
         (Table::Ordered, b'l') => "log lines",
         (Table::Ordered, b'e') => "index of ended executions",
         (Table::Ordered, b'f') => "index of trim times",
-        (Table::Ordered, b'y') => "index of old keys and ids",
+        (Table::Ordered, b'y') => "index of old keys, ids and holds",
         (Table::Ordered, b't') => "index of tags",
         (Table::Ordered, b'g') => "event log",
         _ => return None,
@@ -78,7 +79,7 @@ mod tests {
         let id = ExecutionId([7; 16]);
         let permit = PermitKey { execution: id, ask: 1, n: 0 };
         let hold = HoldKey::Permit(permit);
-        let keys: [Key; 36] = [
+        let keys: [Key; 37] = [
             key::execution(id),
             key::lane("a", "b"),
             key::lane_home("a", "b"),
@@ -98,6 +99,7 @@ mod tests {
             key::namespace_home("a"),
             key::charge("a", "b", "c"),
             key::epoch(id, 1),
+            key::ended_hold(stint_core::HoldId([7; 16])),
             key::lease_charge(id, "c"),
             key::entry("a", "b", 1),
             key::hour_roll_up("a", "b", 1, &[1; 16]),

@@ -44,7 +44,8 @@ impl Bed {
     }
 
     pub(crate) async fn raise(&self, path: &str, hard: u64) {
-        let request = RaiseRequest { window: "all".into(), limits: usd(hard), namespace: None };
+        let request =
+            RaiseRequest { window: "all".into(), limits: usd(hard), generation: None, namespace: None };
         self.engine.raise_budget(path, request).await.unwrap();
     }
 }
@@ -379,16 +380,16 @@ async fn money_can_be_held_without_work() {
     assert_eq!(problem.code, Code::BudgetHeld);
     let settle: SettleRequest =
         stint_api::decode(br#"{"charges":[{"charge_id":"c2","amounts":{"usd_micros":5}}]}"#).unwrap();
-    assert!(bed.engine.settle_hold(&held.hold, settle).await.unwrap().settled);
+    assert!(bed.engine.settle_hold(&held.hold, settle.clone()).await.unwrap().settled);
+    assert!(bed.engine.settle_hold(&held.hold, settle).await.unwrap().settled, "the answer was lost");
     assert_eq!(bed.stands("acme").await, (35, 0));
-    let problem = bed
-        .engine
-        .charge_hold(
-            &held.hold,
-            BudgetChargeRequest { charge_id: "c3".into(), amounts: Some(usd(1)), ..Default::default() },
-        )
-        .await
-        .unwrap_err();
+    let charge = BudgetChargeRequest { charge_id: "c3".into(), amounts: Some(usd(1)), ..Default::default() };
+    let late = bed.engine.charge_hold(&held.hold, charge.clone()).await.unwrap();
+    assert!(late.late && late.recorded, "what was spent is recorded");
+    assert_eq!(bed.stands("acme").await, (36, 0));
+    let nobody =
+        format!("{}{}", &held.hold[..held.hold.len() - 1], if held.hold.ends_with('0') { '4' } else { '0' });
+    let problem = bed.engine.charge_hold(&nobody, charge).await.unwrap_err();
     assert_eq!(problem.code, Code::NotFound);
     assert!(bed.engine.release_hold(&held.hold).await.unwrap().released);
     bed.engine.delete_budget("default", "acme", false).await.unwrap();

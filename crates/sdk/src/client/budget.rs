@@ -182,7 +182,8 @@ impl BudgetHandle {
 
     /// Gives a window other hard limits, higher or lower.
     pub async fn raise(&self, window: impl Into<String>, limits: Amounts) -> Result<Budget, Error> {
-        let request = RaiseRequest { window: window.into(), limits, namespace: self.client.named() };
+        let window = window.into();
+        let request = RaiseRequest { window, limits, generation: None, namespace: self.client.named() };
         self.changed(Money::Raise(self.path.clone(), request)).await
     }
 

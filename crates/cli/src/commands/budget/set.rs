@@ -106,6 +106,7 @@ fn settings(budget: Budget) -> BudgetSettings {
         stop_grace_ms: Some(budget.stop_grace_ms),
         shadow: Some(budget.shadow),
         carry_over: Some(budget.carry_over),
+        generation: Some(budget.generation),
         namespace: None,
     }
 }

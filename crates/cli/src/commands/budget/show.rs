@@ -90,18 +90,22 @@ pub(super) fn one(budget: &Budget, connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Whether anything can start now, and what is in the way, in words.
-pub(super) fn explain(budget: &Budget, connection: &Connection) -> Result<()> {
+/// Whether anything can start now, and what is in the way, in words: level by level, from the root down.
+pub(super) fn explain(budgets: &[Budget], connection: &Connection) -> Result<()> {
     if connection.json {
-        return output::json(budget);
+        return budgets.iter().try_for_each(output::json);
     }
+    budgets.iter().try_for_each(explained)
+}
+
+fn explained(budget: &Budget) -> Result<()> {
     output::line(format_args!("{} is {}.", budget.path, word(&budget.state)))?;
     for window in &budget.windows {
         for (dimension, limit) in &window.limits {
             output::line(format_args!("  {}", sentence(window, dimension, limit)))?;
         }
     }
-    let said = match (budget.shadow, budget.breached, budget.overcommitted, budget.waiting) {
+    let said = match (budget.shadow, budget.breached, budget.overcommitted, budget.exhausted) {
         (true, ..) => "It only watches: nothing is refused or stopped for it.".to_owned(),
         (_, true, ..) => format!(
             "More is used than there is: nothing starts, and what runs is told to {}. A raise, a top-up, a refund or a new \
@@ -111,10 +115,13 @@ pub(super) fn explain(budget: &Budget, connection: &Connection) -> Result<()> {
         (_, _, true, _) => {
             "More is used and held than there is: nothing new starts before that has fallen.".to_owned()
         }
-        (_, _, _, 0) => "Whoever asks now for what is free gets it.".to_owned(),
-        (_, _, _, waiting) => {
-            format!("{waiting} wait for more than is free, in order; nothing else starts before them.")
+        (_, _, _, true) => {
+            let waiting = budget.waiting;
+            format!(
+                "{waiting} wait, the first of them for more than is free here; nothing else starts before."
+            )
         }
+        _ => "What is free here is to be had.".to_owned(),
     };
     output::line(said)
 }
@@ -130,14 +137,14 @@ fn sentence(window: &BudgetWindow, dimension: &str, limit: &BudgetLimit) -> Stri
             window.name
         );
     };
-    let (bound_text, free) = (amount(dimension, bound), bound.saturating_sub(used).saturating_sub(held));
-    let free = amount(dimension, free);
+    let (bound_text, free) = (amount(dimension, bound), amount(dimension, window.free.get(dimension)));
     format!("{}: {used_text} used and {held_text} held of {bound_text}, {free} free{resets}", window.name)
 }
 
-/// The hard limit with what is left of top-ups.
+/// The hard limit with what top-ups paid and what is left of them: as much may be used in all.
 fn bound(window: &BudgetWindow, dimension: &str, limit: &BudgetLimit) -> Option<u64> {
-    let more: u64 = window.top_ups.iter().map(|top_up| top_up.amounts.get(dimension)).sum();
+    let left = window.top_ups.iter().map(|top_up| top_up.left.get(dimension));
+    let more = left.fold(window.topped.get(dimension), u64::saturating_add);
     limit.hard.map(|hard| hard.saturating_add(more))
 }
 

@@ -4,14 +4,14 @@ use super::super::context::Context;
 use super::super::permit::{Spent, priced, tell};
 use super::super::{Outcome, Refusal};
 use super::queue::grant_waiting;
-use super::{book, room};
+use super::{book, queue, room};
 use crate::Millis;
 use crate::event::EventKind;
 use crate::ids::{ExecutionId, HoldId};
 use crate::key;
 use crate::model::{
-    Amounts, Charge, ChargeRecord, Entry, EntryKind, Hold, HoldKey, Message, OnHard, PermitCharge, Record,
-    Shortfall, levels, tree,
+    Amounts, Charge, ChargeRecord, EndedHold, Entry, EntryKind, Hold, HoldKey, Message, OnHard, PermitCharge,
+    Record, Shortfall, levels, tree,
 };
 
 /// How a charge was booked.
@@ -104,15 +104,22 @@ impl ChargeBudget {
 impl ChargeHold {
     pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
         let at = HoldKey::Free(self.hold);
-        let hold = context.partition.hold(&at).cloned().ok_or(Refusal::HoldNotFound { hold: self.hold })?;
-        let charge = &match priced(context, &hold.namespace, &self.id, &self.spent) {
+        // One that is over does not keep the charge from being booked where it was.
+        let (namespace, path, late) = match context.partition.hold(&at) {
+            Some(hold) => (hold.namespace.clone(), hold.path.clone(), hold.in_doubt()),
+            None => match context.decode::<EndedHold>(&key::ended_hold(self.hold))? {
+                Some(ended) => (ended.namespace, ended.path, true),
+                None => return Err(Refusal::HoldNotFound { hold: self.hold }),
+            },
+        };
+        let charge = &match priced(context, &namespace, &self.id, &self.spent) {
             Ok(charge) => charge,
             Err(refusal) => {
-                return known(context, &hold.namespace, &hold.path, &self.id, &self.spent, refusal);
+                return known(context, &namespace, &path, &self.id, &self.spent, refusal);
             }
         };
-        let booking = Booking { namespace: &hold.namespace, path: &hold.path, charge, execution: None };
-        Ok(Outcome::Booked(booking.book(context, Some(at), hold.in_doubt())?))
+        let booking = Booking { namespace: &namespace, path: &path, charge, execution: None };
+        Ok(Outcome::Booked(booking.book(context, Some(at), late)?))
     }
 }
 
@@ -275,9 +282,11 @@ impl Booking<'_> {
             rest.take(&part);
             // An overflow was refused by the counters, which are never less.
             _ = hold.charged.add(&self.charge.amounts);
-            let over = hold.in_doubt() && hold.held.is_zero();
-            let hold = (!over).then(|| Record::Hold(Box::new(hold)));
-            context.put_record(key::hold(&at), hold);
+            if hold.in_doubt() && hold.held.is_zero() {
+                queue::forget(context, at, &hold);
+            } else {
+                context.put_record(key::hold(&at), Some(Record::Hold(Box::new(hold))));
+            }
         }
         Ok(rest)
     }

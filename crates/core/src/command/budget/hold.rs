@@ -8,7 +8,7 @@ use crate::Millis;
 use crate::ids::HoldId;
 use crate::key;
 use crate::model::{
-    Amounts, EXTENDS_MAX, Extended, Hold, HoldKey, Message, OnHard, Record, Shortfall, is_under,
+    Amounts, EXTENDS_MAX, EndedHold, Extended, Hold, HoldKey, Message, OnHard, Record, Shortfall, is_under,
 };
 
 /// Set money aside without a lease.
@@ -37,6 +37,8 @@ pub struct HoldView {
     pub until: Option<Millis>,
     /// It expired without a word.
     pub in_doubt: bool,
+    /// It is over.
+    pub ended: bool,
 }
 
 /// Ask for more under a hold. Answers at once and never queues; asked again under the same id, the same.
@@ -83,14 +85,35 @@ impl HoldBudget {
     pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
         let at = HoldKey::Free(self.id);
         if let Some(hold) = context.partition.hold(&at) {
-            if hold.namespace != self.namespace
-                || hold.path != self.path
-                || hold.granted != granted(hold, &self.amounts)
-            {
+            if hold.namespace != self.namespace || hold.path != self.path || hold.granted != self.amounts {
                 return Err(Refusal::HoldConflict { hold: self.id });
             }
             return Ok(Outcome::Held(view(self.id, hold)));
         }
+        if context.present_or_assert_absent(&key::ended_hold(self.id))
+            && let Some(ended) = self.ended(context)?
+        {
+            return Ok(ended);
+        }
+        match self.set_aside(context) {
+            // Before it is refused nothing is asserted: whether it was there before has to be read.
+            Err(refusal) => self.ended(context)?.ok_or(refusal),
+            held => held,
+        }
+    }
+
+    /// The answer to a request that comes again when its hold is over: it makes no other.
+    fn ended(&self, context: &Context<'_>) -> Result<Option<Outcome>, Refusal> {
+        let Some(ended) = context.decode::<EndedHold>(&key::ended_hold(self.id))? else { return Ok(None) };
+        if ended.path != self.path || ended.namespace != self.namespace || ended.granted != self.amounts {
+            return Err(Refusal::HoldConflict { hold: self.id });
+        }
+        let held = Amounts::default();
+        Ok(Some(Outcome::Held(HoldView { id: self.id, held, until: None, in_doubt: false, ended: true })))
+    }
+
+    fn set_aside(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
+        let at = HoldKey::Free(self.id);
         let (namespace, path) = (self.namespace.as_str(), self.path.as_str());
         if context.partition.budget(namespace, path).is_none() {
             return Err(Refusal::BudgetNotFound { path: self.path.clone() });
@@ -125,18 +148,8 @@ impl HoldBudget {
     }
 }
 
-/// What a hold that began with `amounts` was given in all.
-fn granted(hold: &Hold, amounts: &Amounts) -> Amounts {
-    let mut sum = amounts.clone();
-    for extend in hold.extends.iter().flatten().filter(|extend| extend.granted) {
-        // Each was added with a check.
-        _ = sum.add(&extend.amounts);
-    }
-    sum
-}
-
 fn view(id: HoldId, hold: &Hold) -> HoldView {
-    HoldView { id, held: hold.held.clone(), until: hold.until, in_doubt: hold.in_doubt() }
+    HoldView { id, held: hold.held.clone(), until: hold.until, in_doubt: hold.in_doubt(), ended: false }
 }
 
 impl ExtendHold {
@@ -166,11 +179,9 @@ impl ExtendHold {
         }
         book::roll(context, &hold.namespace, &hold.path)?;
         let now = context.now();
-        let mut granted = hold.granted.clone();
         let overflow = |overflow: crate::model::AmountOverflow| Refusal::AmountOverflow {
             dimension: overflow.dimension,
         };
-        granted.add(&more).map_err(overflow)?;
         // What is capped is what is spent: what was charged beyond the hold counts too.
         let mut bound = hold.charged.clone();
         bound.add(&hold.held).map_err(overflow)?;
@@ -188,7 +199,6 @@ impl ExtendHold {
         let given = !capped && shortfall.is_none();
         if given {
             hold.held.add(&more).map_err(overflow)?;
-            hold.granted = granted;
         }
         let extends = hold.extends.get_or_insert_default();
         if extends.len() >= EXTENDS_MAX {
@@ -226,7 +236,7 @@ impl SettleHold {
         let mut last = Booked::default();
         for (id, spent) in &self.charges {
             let charge = ChargeHold { hold: self.hold, id: id.clone(), spent: spent.clone() };
-            // The hold may end with its last unit while it is in doubt: what follows is a charge on the path.
+            // The hold may be over, or end with its last unit while it is in doubt: what follows is a charge on the path.
             if let Outcome::Booked(booked) = charge.run(context)? {
                 last = booked;
             }

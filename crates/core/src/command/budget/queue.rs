@@ -11,8 +11,8 @@ use crate::event::EventKind;
 use crate::ids::PartitionId;
 use crate::key;
 use crate::model::{
-    Amounts, Ask, Denial, ESTIMATE_SHARE, Estimate, HeldPermit, Hold, HoldKey, Message, PermitKey, Record,
-    Shortfall, is_under, tree,
+    Amounts, Ask, Denial, ENDED_HOLD_MS, ESTIMATE_SHARE, EndedHold, Estimate, HeldPermit, Hold, HoldKey,
+    Message, PermitKey, Record, Shortfall, is_under, tree,
 };
 
 /// Grants of one command: more follow with the next.
@@ -261,15 +261,24 @@ pub(super) fn release(context: &mut Context<'_>, at: HoldKey, hold: &Hold) {
         estimate.record(&hold.charged);
         context.put_record(key, Some(Record::Estimate(Box::new(estimate))));
     }
-    context.put_record(key::hold(&at), None);
+    forget(context, at, hold);
     grant_waiting(context, &hold.namespace, &hold.path);
+}
+
+/// Takes a hold away. One without a lease is remembered for a while: its owner may not have heard, and say again what it said.
+pub(super) fn forget(context: &mut Context<'_>, at: HoldKey, hold: &Hold) {
+    context.put_record(key::hold(&at), None);
+    let HoldKey::Free(id) = at else { return };
+    let now = context.now();
+    let (namespace, path, granted) = (hold.namespace.clone(), hold.path.clone(), hold.granted.clone());
+    context.put_cold(key::ended_hold(id), EndedHold { namespace, path, granted, at: now }.encode());
+    context.put_cold(key::key_trim(now.saturating_add(ENDED_HOLD_MS), id.0), Vec::new());
 }
 
 /// The owner ended without a word: what is left waits for a late one.
 pub(super) fn doubt(context: &mut Context<'_>, at: HoldKey, mut hold: Hold) {
     if hold.held.is_zero() {
-        context.put_record(key::hold(&at), None);
-        return;
+        return forget(context, at, &hold);
     }
     if hold.in_doubt() {
         return;

@@ -5,7 +5,6 @@ use super::super::{Outcome, Refusal};
 use super::room;
 use crate::Millis;
 use crate::model::{Amounts, Budget, Counted, Counters, PermitKey, Shortfall, TopUp, is_under};
-use crate::partition::Partition;
 
 /// A budget as it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,7 +21,7 @@ pub struct BudgetView {
     pub holds: usize,
     /// Executions that wait at it and below.
     pub waiting: usize,
-    /// Somebody waits because of it or a level above.
+    /// It has not enough for somebody whose turn it is.
     pub exhausted: bool,
     /// What is used and held exceeds a hard limit.
     pub overcommitted: bool,
@@ -47,6 +46,8 @@ pub struct WindowView {
     pub topped: Amounts,
     /// Top-ups that are valid, with what is left of them.
     pub top_ups: Vec<TopUp>,
+    /// What may still be held, of every dimension with a hard limit, as far as this budget goes.
+    pub free: Vec<(String, u64)>,
 }
 
 /// Read one budget.
@@ -98,7 +99,7 @@ pub struct Place {
 
 impl ShowBudget {
     pub(in super::super) fn run(&self, context: &Context<'_>) -> Result<Outcome, Refusal> {
-        let view = view(context.partition, &self.namespace, &self.path, context.now());
+        let view = view(context, &self.namespace, &self.path);
         let view = view.ok_or_else(|| Refusal::BudgetNotFound { path: self.path.clone() })?;
         Ok(Outcome::Budget(Box::new(view)))
     }
@@ -109,7 +110,7 @@ impl ListBudgets {
         let behind = |path: &str| self.after.as_deref().is_none_or(|after| path > after);
         let is_meant = |path: &str| self.under.as_deref().is_none_or(|under| is_under(path, under));
         let paths = context.partition.budgets(&self.namespace).filter(|path| behind(path) && is_meant(path));
-        let views = paths.filter_map(|path| view(context.partition, &self.namespace, path, context.now()));
+        let views = paths.filter_map(|path| view(context, &self.namespace, path));
         Ok(Outcome::Budgets(views.take(self.limit).collect()))
     }
 }
@@ -148,7 +149,8 @@ impl ShowPlace {
 }
 
 /// A budget as it stands; none if there is none.
-pub(super) fn view(partition: &Partition, namespace: &str, path: &str, now: Millis) -> Option<BudgetView> {
+pub(super) fn view(context: &Context<'_>, namespace: &str, path: &str) -> Option<BudgetView> {
+    let (partition, now) = (&*context.partition, context.now());
     let budget = partition.budget(namespace, path)?.clone();
     let counters = partition.counters(namespace, path).cloned().unwrap_or_default();
     let windows = budget.windows.iter().map(|window| {
@@ -172,6 +174,7 @@ pub(super) fn view(partition: &Partition, namespace: &str, path: &str, now: Mill
                 .flat_map(|c| c.top_ups.iter().flatten().filter(valid))
                 .cloned()
                 .collect(),
+            free: room::free(partition, namespace, path, window, counter, now),
         }
     });
     Some(BudgetView {
@@ -180,11 +183,37 @@ pub(super) fn view(partition: &Partition, namespace: &str, path: &str, now: Mill
         held: partition.all_held(namespace, path),
         holds: partition.holds_under(namespace, path).count(),
         waiting: partition.waiting(namespace, path),
-        exhausted: partition.waiting(namespace, path) > 0,
+        exhausted: is_exhausted(context, namespace, path, &budget, &counters),
         overcommitted: room::is_overcommitted(partition, namespace, path, &budget, &counters, now),
         breached: room::breach(&budget, &counters, now).is_some(),
         breaches: counters.breaches,
         budget,
+    })
+}
+
+/// Whether a budget has not enough for somebody who waits at it or below, and is first there.
+fn is_exhausted(
+    context: &Context<'_>,
+    namespace: &str,
+    path: &str,
+    budget: &Budget,
+    counters: &Counters,
+) -> bool {
+    let (partition, now) = (&*context.partition, context.now());
+    if !budget.acts() || partition.waiting(namespace, path) == 0 {
+        return false;
+    }
+    partition.waiting_paths_under(namespace, path).any(|path_of_first| {
+        let first = partition.queue(namespace, path_of_first).next();
+        let ask = first.and_then(|(_, key)| partition.waiter(&key));
+        ask.is_some_and(|ask| {
+            let amounts = super::queue::wanted(context, ask);
+            budget.windows.iter().any(|window| {
+                let counter = counters.window(&window.name);
+                let free = room::free(partition, namespace, path, window, counter, now);
+                free.iter().any(|(dimension, free)| amounts.get(dimension).max(1) > *free)
+            })
+        })
     })
 }
 

@@ -194,3 +194,23 @@ pub(super) fn tightest(
     });
     tightest
 }
+
+/// What may still be held of each dimension that a window of a budget limits.
+pub(super) fn free(
+    partition: &Partition,
+    namespace: &str,
+    path: &str,
+    window: &Window,
+    counter: Option<&WindowCounter>,
+    now: Millis,
+) -> Vec<(String, u64)> {
+    let limits = window.limits.iter().filter_map(|(dimension, limit)| Some((dimension, limit.hard?)));
+    let free = limits.map(|(dimension, hard)| {
+        let (used, left) =
+            counter.map_or((0, 0), |c| (c.counted(dimension, now), c.top_ups_left(dimension, now)));
+        let taken = u128::from(used) + partition.held(namespace, path, dimension);
+        let free = u128::from(hard.saturating_add(left)).saturating_sub(taken);
+        (dimension.clone(), u64::try_from(free).unwrap_or(u64::MAX))
+    });
+    free.collect()
+}

@@ -36,6 +36,13 @@ pub enum BudgetChange {
         /// When what is left goes.
         expires_at: Option<Millis>,
     },
+    /// One of these, unless the budget is another by now: one that comes late undoes nothing newer.
+    Only {
+        /// The budget's generation; 0 of one that is not there.
+        generation: u64,
+        /// The change.
+        change: Box<BudgetChange>,
+    },
 }
 
 /// Change a budget, or make one.
@@ -74,18 +81,24 @@ impl SetBudget {
         let not_found = || Refusal::BudgetNotFound { path: self.path.clone() };
         // Periods that are over end under the limits that they had.
         book::roll(context, namespace, path)?;
-        match &self.change {
-            BudgetChange::Put(budget) => put(context, namespace, path, before, Budget::clone(budget))?,
+        let (change, only) = match &self.change {
+            BudgetChange::Only { generation, change } => (&**change, Some(*generation)),
+            change => (change, None),
+        };
+        match change {
+            BudgetChange::Put(budget) => put(context, namespace, path, before, Budget::clone(budget), only)?,
             BudgetChange::Raise { window, limits } => {
                 let budget = raised(before.clone().ok_or_else(not_found)?, window, limits)?;
-                put(context, namespace, path, before, budget)?;
+                put(context, namespace, path, before, budget, only)?;
             }
             BudgetChange::TopUp { id, window, amounts, expires_at } => {
                 let budget = before.ok_or_else(not_found)?;
                 self.top_up(context, &budget, id, window, amounts, *expires_at)?;
             }
+            // Nobody says so twice.
+            BudgetChange::Only { .. } => {}
         }
-        let view = read::view(context.partition, namespace, path, context.now()).ok_or_else(not_found)?;
+        let view = read::view(context, namespace, path).ok_or_else(not_found)?;
         Ok(Outcome::Budget(Box::new(view)))
     }
 
@@ -169,10 +182,14 @@ fn put(
     path: &str,
     before: Option<Budget>,
     mut budget: Budget,
+    only: Option<u64>,
 ) -> Result<(), Refusal> {
     budget.generation = before.as_ref().map_or(0, |before| before.generation);
     if before.as_ref() == Some(&budget) {
         return Ok(());
+    }
+    if only.is_some_and(|only| only != budget.generation) {
+        return Err(Refusal::BudgetChanged { path: path.to_owned(), generation: budget.generation });
     }
     let seq = ledger_seq(context, namespace, path);
     let old = context.partition.counters(namespace, path).cloned().unwrap_or_default();

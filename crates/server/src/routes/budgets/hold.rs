@@ -22,7 +22,7 @@ use crate::routes::App;
         (
             status = 200, description = "It is held.", body = HoldReply,
             example = json!({"hold": "hd_00000000000000000000000000", "held": {"usd_micros": 50000},
-                "expires_at": "2026-11-23T11:01:00.000Z", "in_doubt": false})
+                "expires_at": "2026-11-23T11:01:00.000Z", "in_doubt": false, "ended": false})
         ),
         Holds,
     )

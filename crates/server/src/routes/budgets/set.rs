@@ -28,7 +28,7 @@ use crate::routes::App;
             example = json!({"path": "acme/search", "namespace": "default", "windows": [{"name": "day", "kind": "day", "tz": "UTC",
                 "limits": {"usd_micros": {"hard": 5000000, "soft": ["80%"]}}, "used": {"usd_micros": 120000},
                 "held": {"usd_micros": 50000}, "period": {"start": "2026-11-23T00:00:00.000Z",
-                "end": "2026-11-24T00:00:00.000Z"}, "top_ups": []}], "on_hard": "suspend", "in_doubt_ms": 60000,
+                "end": "2026-11-24T00:00:00.000Z"}, "topped": {}, "free": {"usd_micros": 4830000}, "top_ups": []}], "on_hard": "suspend", "in_doubt_ms": 60000,
                 "stop_grace_ms": 30000, "shadow": false, "carry_over": false, "held": {"usd_micros": 50000}, "holds": 1,
                 "waiting": 0, "state": "open", "exhausted": false, "overcommitted": false, "breached": false, "breaches": 0,
                 "generation": 1})
