@@ -1,12 +1,13 @@
 //! Claims and leases: what the API asks for, and what it carries.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stint_api::{HeldBudget, Instant, Lease, LeasedExecution, StepEntry, Stop, StopAction};
-use stint_core::Millis;
 use stint_core::command::{ClaimFilter, Stopping};
 use stint_core::model::{Capabilities, StopReason};
+use stint_core::{LeaseRef, Millis};
 
 use super::budget::amounts;
 use super::payload;
@@ -84,16 +85,26 @@ pub(crate) fn lease(granted: GrantedLease) -> Lease {
     }
 }
 
-/// Leases that fit into one reply, at least one, and those that don't.
-pub(crate) fn fitting(mut leases: Vec<GrantedLease>) -> (Vec<GrantedLease>, Vec<GrantedLease>) {
+/// Leases that fit into one reply, at least one, and those that don't or count no more: one was taken while it waited here for
+/// company, and its execution leased anew by the same claim.
+pub(crate) fn fitting(leases: Vec<GrantedLease>) -> (Vec<GrantedLease>, Vec<GrantedLease>) {
+    let mut epochs = BTreeMap::new();
+    for LeaseRef { execution, epoch, .. } in leases.iter().map(|granted| granted.grant.lease) {
+        let latest = epochs.entry(execution).or_insert(epoch);
+        *latest = epoch.max(*latest);
+    }
+    let is_latest = |granted: &GrantedLease| {
+        epochs.get(&granted.grant.lease.execution) == Some(&granted.grant.lease.epoch)
+    };
+    let (mut leases, mut over): (Vec<_>, Vec<_>) = leases.into_iter().partition(is_latest);
     let mut bytes = 0;
     let fits = leases.iter().position(|lease| {
         let size = lease.input.len() + if lease.steps.is_empty() { 0 } else { JOURNAL_BYTES };
         bytes += size;
         bytes > REPLY_BYTES && bytes > size
     });
-    let beyond = fits.map(|at| leases.split_off(at)).unwrap_or_default();
-    (leases, beyond)
+    over.extend(fits.map(|at| leases.split_off(at)).unwrap_or_default());
+    (leases, over)
 }
 
 /// A request to stop, in words.
@@ -120,4 +131,40 @@ pub(crate) fn ms(ms: Millis) -> u64 {
 /// Core's ms as a duration.
 pub(crate) fn duration(of: Millis) -> Duration {
     Duration::from_millis(ms(of))
+}
+
+#[cfg(test)]
+mod tests {
+    use stint_core::command::Grant;
+    use stint_core::model::{Group, Spec};
+    use stint_core::{ExecutionId, LeaseToken, PartitionId};
+
+    use super::*;
+
+    fn granted(number: u128, epoch: u32) -> GrantedLease {
+        let execution = ExecutionId::fresh(0, PartitionId(1), number);
+        let name = || Arc::from("a");
+        let group = Group { namespace: name(), lane: name(), kind: name(), requires: Vec::new() };
+        let grant = Grant {
+            lease: LeaseRef { execution, epoch, token: LeaseToken([0; 16]) },
+            attempt: epoch,
+            ttl_ms: 1,
+            renewed_at: 0,
+            group: group.into(),
+            priority: 0,
+            submitted_at: 0,
+            deadline: None,
+            attempt_timeout_ms: None,
+            journal: false,
+            held: Vec::new(),
+        };
+        GrantedLease { grant, spec: Spec::default(), input: Default::default(), steps: Vec::new() }
+    }
+
+    #[test]
+    fn of_an_execution_that_was_leased_twice_meanwhile_only_the_last_lease_is_given() {
+        let (fits, over) = fitting(vec![granted(1, 2), granted(2, 5), granted(1, 3)]);
+        let epochs = |leases: &[GrantedLease]| leases.iter().map(|l| l.grant.lease.epoch).collect::<Vec<_>>();
+        assert_eq!((epochs(&fits), epochs(&over)), (vec![5, 3], vec![2]));
+    }
 }

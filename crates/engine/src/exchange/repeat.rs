@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use stint_api::{Answer, ExchangeAnswer, ExchangeReply, StepReply};
+use stint_core::LeaseRef;
 
 use super::session::Session;
 
@@ -23,7 +24,12 @@ pub(super) fn repeat(unread: &[Arc<ExchangeReply>], session: &Session, reply: &m
         reply.leases.extend(
             leases
                 .filter(|lease| said.insert(("lease", lease.lease.clone(), [None, None, None])))
-                .filter(|lease| lease.lease.parse().is_ok_and(|lease| session.holds(lease)))
+                .filter(|lease| {
+                    lease
+                        .lease
+                        .parse()
+                        .is_ok_and(|lease: LeaseRef| session.lease_of(lease.execution) == Some(lease))
+                })
                 .cloned(),
         );
         let answers = before.answers.iter();

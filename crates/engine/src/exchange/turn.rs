@@ -375,7 +375,6 @@ impl Turn<'_> {
         }
         let mut reply = ExchangeReply { n: self.n, drain, ..ExchangeReply::default() };
         reply.stops = words.stops;
-        repeat(unread, &talk.session, &mut reply);
         for granted in granted {
             let (lease, attempt) = (granted.grant.lease, granted.grant.attempt);
             // It may have waited here for other leases of this reply.
@@ -385,6 +384,7 @@ impl Turn<'_> {
             self.engine.waiters.hold(lease, attempt, &self.live.mail);
             reply.leases.push(lease::lease(granted));
         }
+        repeat(unread, &talk.session, &mut reply);
         reply.answers.extend(words.answers);
         let reply = Arc::new(reply);
         talk.session.made(self.n, &reply);
