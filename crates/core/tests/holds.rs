@@ -129,3 +129,39 @@ fn a_hold_with_very_many_extends_is_still_the_one_that_was_asked_for() {
     }
     assert!(hold(&mut world, "acme", 1, 1).is_ok());
 }
+
+#[test]
+fn what_is_learned_holds_something_under_a_small_limit_too() {
+    let mut world = World::new(&["acme"]);
+    world.budget("acme", 1_000);
+    let unnamed = |s: &mut Submission| {
+        let used = BudgetUse { path: "acme".into(), hold: None, cap: None, attempt_cap: None };
+        s.policy = bed::policy(|policy| policy.budgets = vec![used]);
+    };
+    for n in 0..ESTIMATED_FROM {
+        world.submit(&[], unnamed);
+        world.claim(1);
+        world.settle();
+        let lease = world.claim(1)[0];
+        world.charge(lease, &format!("c{n}"), 3);
+        world.complete(lease);
+        world.settle();
+    }
+    let mut small = tree_of_days(3);
+    small.on_hard = Some(OnHard::Block);
+    world.set("acme", BudgetChange::Put(Box::new(small))).unwrap();
+    for _ in 0..4 {
+        world.submit(&[], unnamed);
+    }
+    world.claim(4);
+    world.settle();
+    assert_eq!(world.held("acme"), 3, "one for each, and no more than there is");
+    assert_eq!(world.claim(4).len(), 3);
+}
+
+/// One window of days, that has counted nothing yet.
+fn tree_of_days(hard: u64) -> Budget {
+    let mut budget = world::budget(hard);
+    budget.windows[0].kind = WindowKind::Day { zone: "UTC".into() };
+    budget
+}
