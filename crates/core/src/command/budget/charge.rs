@@ -125,12 +125,20 @@ impl ChargeHold {
 
 impl BookCharge {
     pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
-        deliver(context, &self.charge).map(Outcome::Booked)
+        book_or_keep(context, &self.charge).map(Outcome::Booked)
     }
 }
 
 /// A charge comes from an execution's partition. It can't be refused: what can't be booked is kept aside.
-pub(in super::super) fn deliver(context: &mut Context<'_>, charge: &PermitCharge) -> Result<Booked, Refusal> {
+pub(in super::super) fn deliver(context: &mut Context<'_>, charge: &PermitCharge) -> Result<(), Refusal> {
+    match book_or_keep(context, charge) {
+        Err(cold @ Refusal::Cold(_)) => Err(cold),
+        // One about a record that can't be read does not hold up those behind it.
+        _ => Ok(()),
+    }
+}
+
+fn book_or_keep(context: &mut Context<'_>, charge: &PermitCharge) -> Result<Booked, Refusal> {
     match book_permit(context, charge) {
         Err(Refusal::AmountOverflow { .. }) => {
             let aside = Charge { unpriced: Some(true), ..charge.charge.clone() };

@@ -61,7 +61,7 @@ pub(super) fn take(context: &mut Context<'_>, from: PartitionId, message: &Messa
     match message {
         Message::Ask { key, ask } => budget::asked(context, *key, ask)?,
         Message::Reorder { key, order } => budget::reordered(context, *key, *order),
-        Message::Charge(charge) => _ = budget::charge_delivered(context, charge)?,
+        Message::Charge(charge) => budget::charge_delivered(context, charge)?,
         Message::End { key, settled } => budget::ended(context, *key, *settled),
         Message::Permits { held, pending } => budget::compared(context, from, held, pending),
         Message::Granted { key, held } => granted(context, *key, held),
