@@ -97,9 +97,34 @@ pub struct ReconcileReply {
     pub counted: u64,
     /// Each with what it was and what it should be; corrected, unless it was a dry run.
     pub drifts: Vec<BudgetDrift>,
+    /// How many holds and places in queues of executions were asked after.
+    #[serde(default)]
+    pub asked_after: u64,
+    /// Those of them that their executions do not want any more.
+    #[serde(default)]
+    pub strays: Vec<BudgetStray>,
+    /// Budgets whose counters were missing or not theirs; made anew, unless it was a dry run.
+    #[serde(default)]
+    pub remade: Vec<String>,
     /// Nothing was corrected.
     #[serde(default)]
     pub dry_run: bool,
+}
+
+/// A hold, or a place in a queue, that is kept for an execution which does not want it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BudgetStray {
+    /// The budget.
+    pub path: String,
+    /// For whom it is kept.
+    pub execution: String,
+    /// What is held; nothing of a place in a queue.
+    #[serde(default)]
+    pub held: Amounts,
+    /// It is gone now.
+    #[serde(default)]
+    pub dropped: bool,
 }
 
 /// Something that differed from what the ledger and the holds say.

@@ -48,7 +48,7 @@ enum Command {
     Ledger(ledger::Args),
     /// Sums up what was spent, by what, and says how long the rest lasts.
     Report(report::Args),
-    /// Counts again what the ledger says, and corrects what differs.
+    /// Counts again what the ledger says, asks whether what is held is still wanted, and corrects what differs.
     Reconcile(Reconcile),
 }
 
@@ -277,8 +277,23 @@ fn reconcile(args: Reconcile) -> Result<()> {
     if !drifts.is_empty() {
         output::table(["path", "window", "period", "counted", "ledger"], rows)?;
     }
+    for path in replies.iter().flat_map(|reply| &reply.remade) {
+        output::line(format_args!("{path}: its counters were missing, or not its own"))?;
+    }
+    let strays: Vec<_> = replies.iter().flat_map(|reply| &reply.strays).collect();
+    for stray in &strays {
+        let held = shown(&stray.held);
+        let what = if held.is_empty() { "a place in the queue".to_owned() } else { format!("{held} held") };
+        let kept = if stray.dropped { "dropped" } else { "still there" };
+        output::line(format_args!(
+            "{}: {what} for {}, which does not want it: {kept}",
+            stray.path, stray.execution
+        ))?;
+    }
     let done = if dry_run { "found" } else { "corrected" };
-    output::line(format_args!("{counted} counted, {} differences {done}", drifts.len()))
+    let asked_after: u64 = replies.iter().map(|reply| reply.asked_after).sum();
+    output::line(format_args!("{counted} counted, {} differences {done}", drifts.len()))?;
+    output::line(format_args!("{asked_after} holds asked after, {} not wanted", strays.len()))
 }
 
 fn root(path: &str) -> String {

@@ -5,6 +5,7 @@ mod ended;
 mod group;
 mod guard;
 mod lines;
+mod money;
 mod program;
 
 use std::ffi::OsString;

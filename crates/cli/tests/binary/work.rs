@@ -103,6 +103,80 @@ fn the_side_channel_takes_progress_logs_steps_and_errors() {
 }
 
 #[test]
+fn a_program_holds_charges_and_ends_when_its_budget_stops_it_and_goes_on_after_a_raise() {
+    let bed = Bed::new();
+    bed.ok(&["budget", "set", "acme", "--window", "total:usd=0.0025"]);
+    bed.ok(&["price", "set", "m", "--input", "1000000", "--output", "1000000"]);
+    let turns = bed.script(
+        "turns",
+        r#"ask() { echo "$1" >&3; read -r answer <&3; echo "$answer" >>"$OUT"; }
+        turn() {
+            ask "{\"step\": \"turn-$1\"}"
+            case $answer in *'"result"'*) return ;; *'"run"'* | *'"unknown"'*) ;; *) exit 1 ;; esac
+            ask '{"hold": {"amounts": {"usd_micros": 1000}}}'
+            case $answer in *'"hold":true'*) ;; *) exit 1 ;; esac
+            ask "{\"charge\": $2}"
+            echo "{\"step\": \"turn-$1\", \"output\": $1}" >&3
+        }
+        turn 1 '{"id": "resp-1", "amounts": {"usd_micros": 1000}}'
+        turn 2 '{"answer": {"id": "resp-2", "model": "m", "usage": {"prompt_tokens": 900, "completion_tokens": 100}}}'
+        turn 3 '{"id": "resp-3", "step": "own", "usage": {"model": "m", "input_tokens": 1000}}'
+        ask '{"charge": {"usage": {"model": "none", "input_tokens": 1}}}'
+        ask '{"charge": {"answer": {"id": "resp-4"}}}'
+        ask '{"extend": {"amounts": {"usd_micros": 500}}}'
+        echo done"#,
+    );
+    let out = bed.path("answers");
+    let _worker = bed.background(&["work", "agent", "--", &turns]).env("OUT", &out).spawn().unwrap();
+    let id = bed.submit(&["agent", "--budget", "acme:usd=0.001"]);
+    while bed.json(&["list", "--state", "suspended"]).is_empty() {}
+    let answers = |from: usize| -> Vec<Value> {
+        appears(&out).lines().skip(from).map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let before = answers(0);
+    assert_eq!(before[1], json!({"hold": true}));
+    assert_eq!(before[2]["charge"]["recorded"], true);
+    assert_eq!(before[2]["charge"]["amounts"], json!({"usd_micros": 1000}));
+    let [.., last] = before.as_slice() else { panic!("it has asked") };
+    assert_eq!(last["hold"], false);
+    assert!(last["stop"].as_str().unwrap().contains("acme"), "{last}");
+    bed.ok(&["budget", "raise", "acme", "usd=0.004"]);
+    assert_eq!(result(&bed, &id), json!({"state": "completed", "output": "done"}));
+    let after = answers(before.len());
+    assert_eq!(after[0], json!({"step": "turn-1", "result": 1}));
+    assert_eq!(after[1], json!({"step": "turn-2", "result": 2}));
+    let [.., unpriced, unknown, more] = after.as_slice() else { panic!("it has gone on") };
+    assert!(unpriced["charge"]["error"].as_str().unwrap().starts_with("price_unknown"), "{unpriced}");
+    assert!(unknown["charge"]["error"].as_str().unwrap().starts_with("usage_unknown"), "{unknown}");
+    assert_eq!(more, &json!({"extend": true}));
+    let entries = bed.json(&["budget", "ledger", "acme", "--kind", "charge"]);
+    let booked = entries.iter().map(|e| (e["charge_id"].as_str().unwrap(), e["step"].as_str().unwrap()));
+    assert_eq!(
+        booked.collect::<Vec<_>>(),
+        [("resp-1", "turn-1"), ("resp-2", "turn-2"), ("resp-3", "own")],
+        "{entries:?}"
+    );
+    assert!(entries.iter().all(|entry| entry["amounts"] == json!({"usd_micros": 1000})), "{entries:?}");
+    let shown = &bed.json(&["show", &id])[0];
+    assert_eq!(shown["attempts"][0]["error"], Value::Null, "a budget's stop is no failure: {shown}");
+}
+
+#[test]
+fn a_program_that_asks_nothing_is_ended_when_its_budget_stops_it() {
+    let bed = Bed::new();
+    bed.ok(&["budget", "set", "acme", "--window", "total:calls=1"]);
+    let deaf = bed.script(
+        "deaf",
+        "echo '{\"charge\": {\"amounts\": {\"calls\": 2}}}' >&3\nwhile :; do sleep 0.01; done",
+    );
+    let _worker = bed.work(&["agent", "--", &deaf]);
+    bed.submit(&["agent", "--budget", "acme:calls=1"]);
+    while bed.json(&["list", "--state", "suspended"]).is_empty() {}
+    let budget = &bed.json(&["budget", "show", "acme"])[0];
+    assert_eq!((&budget["state"], &budget["windows"][0]["used"]), (&json!("breached"), &json!({"calls": 2})));
+}
+
+#[test]
 fn a_cancelled_program_is_asked_first_and_killed_with_all_it_started_after_its_grace() {
     let bed = Bed::new();
     let polite = bed.script("polite", "trap 'echo stopped >stopped; exit 9' TERM\necho $$ >polite.pid\nwhile :; do sleep 0.01 || true; done");

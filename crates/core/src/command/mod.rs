@@ -47,7 +47,7 @@ pub use lane::{LaneChange, SetLane};
 pub use log::Log;
 pub use namespace::{NamespaceChange, SetNamespace};
 pub use peek::Peek;
-pub use permit::{ChargeLease, Charged, LeaseBudgets, LeasePermit, Recharge, Spent, Suspend};
+pub use permit::{ChargeLease, Charged, LeaseBudgets, LeasePermit, Recharge, Spent, Suspend, wants};
 pub use prices::SetPrices;
 pub use release::Release;
 pub use replay::Replay;

@@ -129,24 +129,45 @@ impl Partition {
         trees
     }
 
-    /// Paths of a tree that have counters here, in order, behind `after`.
-    pub(crate) fn counted_in(
+    /// Paths of a tree that have a budget here, or counters, in order, behind `after`.
+    pub(crate) fn levels_in<'a>(
+        &'a self,
+        namespace: &'a str,
+        tree: &'a str,
+        after: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a str> {
+        let mut budgets = self.paths_in(b'd', key::budget, namespace, tree, after).peekable();
+        let mut counters = self.paths_in(b'c', key::counters, namespace, tree, after).peekable();
+        std::iter::from_fn(move || match (budgets.peek(), counters.peek()) {
+            (Some(budget), Some(counted)) if budget < counted => budgets.next(),
+            (Some(budget), Some(counted)) if budget == counted => {
+                counters.next();
+                budgets.next()
+            }
+            (Some(_), None) => budgets.next(),
+            _ => counters.next(),
+        })
+    }
+
+    fn paths_in(
         &self,
+        prefix: u8,
+        key: fn(&str, &str) -> Key,
         namespace: &str,
         tree: &str,
         after: Option<&str>,
     ) -> impl Iterator<Item = &str> {
-        let root = after.is_none().then(|| self.others.get_key_value(&key::counters(namespace, tree).bytes));
+        let root = after.is_none().then(|| self.others.get_key_value(&key(namespace, tree).bytes));
         // What stands between a slash and what follows it in the order of bytes.
-        let first = key::counters(namespace, &format!("{tree}/")).bytes;
-        let end = key::counters(namespace, &format!("{tree}0")).bytes;
+        let first = key(namespace, &format!("{tree}/")).bytes;
+        let end = key(namespace, &format!("{tree}0")).bytes;
         let from = match after.filter(|after| *after > tree) {
-            Some(after) => Bound::Excluded(key::counters(namespace, after).bytes),
+            Some(after) => Bound::Excluded(key(namespace, after).bytes),
             None => Bound::Included(first),
         };
         let below = self.others.range((from, Bound::Excluded(end)));
         let all = root.flatten().into_iter().chain(below);
-        all.filter_map(|(at, _)| key::path_name(b'c', at)).map(|(_, path)| path)
+        all.filter_map(move |(at, _)| crate::key::path_name(prefix, at)).map(|(_, path)| path)
     }
 
     /// Held at a level and below.

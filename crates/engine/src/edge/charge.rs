@@ -1,13 +1,15 @@
 //! Charges and holds as requests say them, and as replies show them.
 
 use stint_api::{
-    Amounts, BudgetDrift, ChargeReply, ExtendReply, HoldReply, Instant, OverCap, Price, PricesReply,
-    PricesRequest, Unpriced, Usage,
+    Amounts, BudgetDrift, BudgetStray, ChargeReply, ExtendReply, HoldReply, Instant, OverCap, Price,
+    PricesReply, PricesRequest, Unpriced, Usage,
 };
 use stint_core::command::{Booked, Charged, Drift, ExtendAnswer, HoldView, Spent};
 use stint_core::model;
 
 use super::budget::{amounts, kept_amounts, shortfall};
+
+use crate::scanner::strays::Stray;
 
 /// What was spent. A request has one of the two; nothing at all is nothing spent.
 pub(crate) fn spent(amounts: Option<&Amounts>, usage: Option<Usage>) -> Spent {
@@ -83,6 +85,12 @@ pub(crate) fn drift(drift: Drift) -> BudgetDrift {
         counted: amounts(&drift.counted),
         ledger: amounts(&drift.ledger),
     }
+}
+
+/// What is kept for an execution that does not want it.
+pub(crate) fn stray(stray: Stray) -> BudgetStray {
+    let Stray { key, path, held, dropped } = stray;
+    BudgetStray { path, execution: key.execution.to_string(), held: amounts(&held), dropped }
 }
 
 /// A price table as core keeps it.

@@ -25,11 +25,12 @@ fn state(state: ExecutionState) -> StateFilter {
         ExecutionState::Blocked => StateFilter::Blocked,
         ExecutionState::Ready => StateFilter::Is(State::Ready),
         ExecutionState::Running => StateFilter::Is(State::Running),
+        ExecutionState::Suspended => StateFilter::Is(State::Suspended),
         ExecutionState::Completed => StateFilter::Is(State::Completed),
         ExecutionState::Failed => StateFilter::Is(State::Failed),
         ExecutionState::Cancelled => StateFilter::Is(State::Cancelled),
         ExecutionState::Expired => StateFilter::Is(State::Expired),
-        // Nothing suspends or skips an execution yet, and what is trimmed is gone.
+        // Nothing skips an execution yet, and what is trimmed is gone.
         _ => StateFilter::Never,
     }
 }

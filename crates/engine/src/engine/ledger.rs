@@ -15,11 +15,12 @@ use super::budgets::check_budget;
 use super::{Engine, Inner};
 use crate::CallError;
 use crate::edge;
-use crate::edge::charge::drift;
+use crate::edge::charge::{drift, stray};
 use crate::edge::page::{self, bad_cursor};
 use crate::edge::problem::{execution_id, problem};
 use crate::find::tags_of;
 use crate::scanner::reconciler::{self, ReconcileError, Reconciled};
+use crate::scanner::strays;
 
 /// Entries of one read.
 const ROWS: usize = 1_000;
@@ -69,25 +70,50 @@ impl Engine {
         Ok(LedgerReply { entries: self.0.tagged(entries).await?, next_cursor: None, kept_since })
     }
 
-    /// Counts a tree's ledger again and corrects what differs, or only says it.
+    /// Counts a tree's ledger again, asks whether what it holds for executions is still wanted, and corrects what differs, or
+    /// only says it.
     pub async fn reconcile(&self, path: &str, request: ReconcileRequest) -> Result<ReconcileReply, Problem> {
         request.validate()?;
         let namespace = request.namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-        // One that is not there is not found, rather than right.
-        self.budget(&namespace, path).await?;
         let only = (tree(path) != path).then(|| path.to_owned());
+        // One that is not there is not found, rather than right; a tree is there with any budget of it.
+        if let Err(problem) = self.budget(&namespace, path).await {
+            let is_there = only.is_none()
+                && problem.code == Code::BudgetNotFound
+                && !self.budgets(&namespace, Some(path), Some(1), None).await?.budgets.is_empty();
+            if !is_there {
+                return Err(problem);
+            }
+        }
         let tree = tree(path).to_owned();
-        let unverified = Unverified { namespace, tree, only, full: true, ..Unverified::default() };
-        let counted = reconciler::reconcile(self.0.node.shared(), unverified, request.dry_run).await;
-        let Reconciled { counted, drifts, .. } = counted.map_err(|error| match error {
+        let shared = self.0.node.shared();
+        let unverified = Unverified {
+            namespace: namespace.clone(),
+            tree: tree.clone(),
+            only,
+            full: true,
+            ..Unverified::default()
+        };
+        let counted = reconciler::reconcile(shared, unverified, request.dry_run).await;
+        let Reconciled { counted, drifts, remade, .. } = counted.map_err(|error| match error {
             ReconcileError::Call(error) => problem(error),
             ReconcileError::Store(error) => problem(CallError::Store(error.to_string())),
             unreadable @ (ReconcileError::Entry { .. } | ReconcileError::Carried(_)) => {
                 Problem::new(Code::Internal, unreadable.to_string())
             }
         })?;
-        let drifts = drifts.into_iter().map(drift).collect();
-        Ok(ReconcileReply { counted: counted as u64, drifts, dry_run: request.dry_run })
+        let (asked_after, mut strays) = strays::find(shared, &namespace, path).await.map_err(problem)?;
+        if !strays.is_empty() && !request.dry_run {
+            strays::drop_all(shared, &namespace, &tree, &mut strays).await.map_err(problem)?;
+        }
+        Ok(ReconcileReply {
+            counted: counted as u64,
+            drifts: drifts.into_iter().map(drift).collect(),
+            asked_after: asked_after as u64,
+            strays: strays.into_iter().map(stray).collect(),
+            remade: remade.into_iter().collect(),
+            dry_run: request.dry_run,
+        })
     }
 }
 

@@ -7,6 +7,7 @@ mod ledgers;
 mod log;
 pub(crate) mod reconciler;
 mod retention;
+pub(crate) mod strays;
 mod trims;
 
 use std::sync::Arc;

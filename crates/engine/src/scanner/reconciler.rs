@@ -20,9 +20,6 @@ use crate::node::Shared;
 /// A partition that has written is looked at after this time.
 const EVERY_MS: Millis = 30_000;
 
-/// Whether permits are still wanted is asked so often.
-const ASKED_EVERY_MS: Millis = 600_000;
-
 /// A tree that failed is left alone for this time, doubled with every further failure.
 const BACK_OFF_MS: Millis = 60_000;
 
@@ -38,27 +35,32 @@ const COUNTED_MAX: usize = 10;
 /// What is known of one partition.
 #[derive(Clone, Copy, Default)]
 struct Known {
-    /// Batches it had committed at the last pass; none before the first, which is due whatever was written.
+    /// Batches it had committed at the last pass; none before the first and while a tree waits for another try, which are due
+    /// whatever was written.
     batches: Option<u64>,
     /// When that was.
     at: Millis,
-    /// When its permits were asked after.
-    asked_at: Millis,
+}
+
+/// What is known of one tree.
+#[derive(Clone, Copy, Default)]
+struct KnownTree {
+    /// The last entry of its ledger that was compared by this node; without it every budget of the tree is counted that has
+    /// seen entries since, whether they were about it or not.
+    compared: Option<u64>,
     /// Failures in a row, and until when it is left alone.
     failures: u32,
     until: Millis,
 }
 
-/// By namespace and tree, the last entry of its ledger that was compared.
-type Compared = BTreeMap<(String, String), u64>;
+/// By namespace and tree.
+type Trees = BTreeMap<(String, String), KnownTree>;
 
 /// See the module.
 pub(super) struct Reconciler {
     shared: Arc<Shared>,
     known: Mutex<Vec<Known>>,
-    /// How far each tree's ledger was compared by this node; without it every budget of a tree is counted that has seen
-    /// entries since, whether they were about it or not.
-    compared: Mutex<BTreeMap<PartitionId, Compared>>,
+    trees: Mutex<BTreeMap<PartitionId, Trees>>,
 }
 
 /// Why a tree could not be counted.
@@ -90,6 +92,8 @@ pub(crate) struct Reconciled {
     pub(crate) counted: usize,
     /// What differed.
     pub(crate) drifts: Vec<Drift>,
+    /// Budgets whose counters were missing, or not theirs.
+    pub(crate) remade: BTreeSet<String>,
     /// The ledger is compared up to here.
     upto: u64,
 }
@@ -101,16 +105,16 @@ pub(crate) async fn reconcile(
     dry_run: bool,
 ) -> Result<Reconciled, ReconcileError> {
     let mut reconciled = Reconciled::default();
-    let strangers = count_until_done(shared, &unverified, dry_run, &mut reconciled).await?;
+    let further = count_until_done(shared, &unverified, dry_run, &mut reconciled).await?;
     let upto = reconciled.upto;
-    for path in strangers {
+    for path in further {
         let only = Unverified { only: Some(path), compared: None, ..unverified.clone() };
         count_until_done(shared, &only, dry_run, &mut reconciled).await?;
     }
     Ok(Reconciled { upto, ..reconciled })
 }
 
-/// Counts, again if the ledger is trimmed meanwhile, and says which budgets have to be counted besides.
+/// Counts, again if the ledger is trimmed meanwhile, and says which budgets have to be counted by themselves.
 async fn count_until_done(
     shared: &Shared,
     unverified: &Unverified,
@@ -118,8 +122,8 @@ async fn count_until_done(
     reconciled: &mut Reconciled,
 ) -> Result<BTreeSet<String>, ReconcileError> {
     for _ in 0..COUNTED_MAX {
-        if let Some(strangers) = count(shared, unverified, dry_run, reconciled).await? {
-            return Ok(strangers);
+        if let Some(further) = count(shared, unverified, dry_run, reconciled).await? {
+            return Ok(further);
         }
     }
     Err(CallError::Overloaded.into())
@@ -140,14 +144,18 @@ async fn count(
     while let Some(after) = recount.next.take() {
         recount.join(read(shared, partition, Unverified { after: Some(after), ..unverified.clone() }).await?);
     }
-    let unfit = std::mem::take(&mut recount.unfit);
-    if !unfit.is_empty() && !dry_run {
-        let (namespace, tree) = (namespace.clone(), tree.clone());
+    // Counters that are made anew are counted next.
+    let mut further: BTreeSet<String> = std::mem::take(&mut recount.unfit).into_iter().collect();
+    reconciled.remade.extend(further.iter().cloned());
+    if dry_run {
+        further.clear();
+    } else if !further.is_empty() {
+        let (namespace, tree, unfit) = (namespace.clone(), tree.clone(), further.iter().cloned().collect());
         let reconcile = Reconcile { namespace, tree, asks: false, unfit };
         shared.call(partition, Command::Reconcile(reconcile)).await?;
     }
     if recount.is_empty() {
-        return Ok(Some(BTreeSet::new()));
+        return Ok(Some(further));
     }
     if recount.carries {
         let all = key::all_carried(namespace, tree);
@@ -183,7 +191,7 @@ async fn count(
         tokio::task::yield_now().await;
     }
     let counted = recount.len();
-    let strangers = std::mem::take(&mut recount.strangers);
+    further.append(&mut recount.strangers);
     let said = reconciled.drifts.len();
     for recount in recount.parts() {
         match shared.call(partition, Command::Verify(Verify { recount, dry_run })).await? {
@@ -199,7 +207,7 @@ async fn count(
         }
     }
     reconciled.counted += counted;
-    Ok(Some(strangers))
+    Ok(Some(further))
 }
 
 async fn read(
@@ -215,13 +223,8 @@ async fn read(
 
 impl Reconciler {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let now = shared.clock.now();
-        let known = vec![Known { at: now, asked_at: now, ..Known::default() }; usize::from(PARTITIONS)];
-        Self { shared, known: Mutex::new(known), compared: Mutex::default() }
-    }
-
-    fn compared(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Compared>> {
-        self.compared.lock().unwrap_or_else(PoisonError::into_inner)
+        let known = vec![Known { at: shared.clock.now(), batches: None }; usize::from(PARTITIONS)];
+        Self { shared, known: Mutex::new(known), trees: Mutex::default() }
     }
 
     fn get(&self, partition: PartitionId) -> Known {
@@ -236,71 +239,85 @@ impl Reconciler {
         }
     }
 
+    fn trees(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Trees>> {
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn scan(&self, partition: PartitionId, now: Millis) -> Scanned {
-        let mut known = self.get(partition);
         let batches = self.shared.trims.batches(partition);
         let mut scanned = Scanned::default();
         let trees = match self.shared.look(partition, |partition| partition.trees()).await {
             Ok(trees) => trees,
             Err(error) => {
                 tracing::debug!(partition = partition.0, %error, "budgets can't be looked at");
+                self.set(partition, Known { batches: None, at: now });
                 return Scanned { processed: 0, errors: 1 };
             }
         };
-        let asks = now.saturating_sub(known.asked_at) >= ASKED_EVERY_MS;
-        // What failed is not taken for compared, and trees that are gone are forgotten.
-        let before = self.compared().remove(&partition).unwrap_or_default();
+        let before = self.trees().get(&partition).cloned().unwrap_or_default();
+        // Trees that are gone are forgotten.
+        let mut after = Trees::new();
         for (namespace, tree) in trees {
-            let name = (namespace.clone(), tree.clone());
-            let compared = before.get(&name).copied();
-            let unverified = Unverified {
-                namespace: namespace.clone(),
-                tree: tree.clone(),
-                compared,
-                ..Unverified::default()
-            };
-            match reconcile(&self.shared, unverified, false).await {
-                Ok(Reconciled { counted, drifts, upto }) => {
-                    scanned.processed += counted;
-                    self.compared().entry(partition).or_default().insert(name, upto);
-                    for drift in drifts {
-                        let Drift { path, window, period, counted, ledger } = drift;
-                        tracing::error!(
-                            namespace,
-                            path,
-                            window,
-                            period,
-                            ?counted,
-                            ?ledger,
-                            "a budget's sum was not its ledger's, and was corrected"
-                        );
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(partition = partition.0, tree, %error, "a tree of budgets can't be counted");
-                    scanned.errors += 1;
-                }
-            }
-            if asks {
-                let reconcile = Reconcile { namespace, tree, asks, unfit: Vec::new() };
-                let reconcile = Command::Reconcile(reconcile);
-                self.shared.send(partition, crate::partition::Message::Post(reconcile));
-            }
+            let name = (namespace, tree);
+            let known = before.get(&name).copied().unwrap_or_default();
+            let known =
+                if now < known.until { known } else { self.check(&name, known, now, &mut scanned).await };
+            after.insert(name, known);
         }
-        known.batches = Some(batches);
-        known.at = now;
-        if asks {
-            known.asked_at = now;
-        }
-        if scanned.errors > 0 {
-            known.until = now.saturating_add(BACK_OFF_MS << known.failures.min(BACK_OFFS_MAX));
-            known.failures = known.failures.saturating_add(1);
-        } else {
-            known.failures = 0;
-            known.until = 0;
-        }
-        self.set(partition, known);
+        let is_waiting = after.values().any(|tree| tree.failures > 0);
+        self.trees().insert(partition, after);
+        self.set(partition, Known { batches: (!is_waiting).then_some(batches), at: now });
         scanned
+    }
+
+    /// Counts a tree, and lets it ask whether what it holds is still wanted.
+    async fn check(
+        &self,
+        name: &(String, String),
+        known: KnownTree,
+        now: Millis,
+        scanned: &mut Scanned,
+    ) -> KnownTree {
+        let (namespace, tree) = name.clone();
+        let unverified = Unverified {
+            namespace: namespace.clone(),
+            tree: tree.clone(),
+            compared: known.compared,
+            ..Unverified::default()
+        };
+        let reconciled = match reconcile(&self.shared, unverified, false).await {
+            Ok(reconciled) => reconciled,
+            Err(error) => {
+                tracing::warn!(namespace, tree, %error, "a tree of budgets can't be counted");
+                scanned.errors += 1;
+                // What failed is not taken for compared.
+                return KnownTree {
+                    compared: None,
+                    failures: known.failures.saturating_add(1),
+                    until: now.saturating_add(BACK_OFF_MS << known.failures.min(BACK_OFFS_MAX)),
+                };
+            }
+        };
+        let Reconciled { counted, drifts, remade, upto } = reconciled;
+        scanned.processed += counted;
+        for path in remade {
+            tracing::error!(namespace, path, "the counters of a budget were not its own, and were made anew");
+        }
+        for Drift { path, window, period, counted, ledger } in drifts {
+            tracing::error!(
+                namespace,
+                path,
+                window,
+                period,
+                ?counted,
+                ?ledger,
+                "a budget's sum was not its ledger's, and was corrected"
+            );
+        }
+        let home = stint_core::command::budget_home(&namespace, &tree);
+        let ask = Reconcile { namespace, tree, asks: true, unfit: Vec::new() };
+        self.shared.send(home, crate::partition::Message::Post(Command::Reconcile(ask)));
+        KnownTree { compared: Some(upto), failures: 0, until: 0 }
     }
 }
 
@@ -311,7 +328,7 @@ impl Scanner for Reconciler {
 
     fn filter(&self, partition: PartitionId, now: Millis) -> bool {
         let mut known = self.get(partition);
-        if now < known.until || now - known.at < EVERY_MS {
+        if now - known.at < EVERY_MS {
             return false;
         }
         let batches = self.shared.trims.batches(partition);
@@ -326,7 +343,7 @@ impl Scanner for Reconciler {
 
     fn next(&self) -> Millis {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = known.iter().map(|known| known.at.saturating_add(EVERY_MS).max(known.until));
+        let next = known.iter().map(|known| known.at.saturating_add(EVERY_MS));
         next.min().unwrap_or(Millis::MAX)
     }
 

@@ -487,8 +487,13 @@ async fn a_budget_is_topped_up_refunded_listed_and_counted_again() {
     assert_eq!(kinds(&next.entries), [LedgerKind::TopUp]);
     let counted = bed.engine.reconcile("a", ReconcileRequest::default()).await.unwrap();
     assert_eq!((counted.counted, counted.drifts.len()), (3, 0));
-    let problem = bed.engine.reconcile("none", ReconcileRequest::default()).await.unwrap_err();
-    assert_eq!(problem.code, Code::BudgetNotFound);
+    for none in ["none", "a/none"] {
+        let problem = bed.engine.reconcile(none, ReconcileRequest::default()).await.unwrap_err();
+        assert_eq!(problem.code, Code::BudgetNotFound);
+    }
+    bed.budget_of("rootless/leaf", 10).await;
+    let counted = bed.engine.reconcile("rootless", ReconcileRequest::default()).await.unwrap();
+    assert_eq!(counted.drifts.len(), 0, "a tree needs no budget at its root");
 }
 
 #[tokio::test(start_paused = true)]

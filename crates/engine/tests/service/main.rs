@@ -19,6 +19,7 @@ mod lifecycle;
 mod logs;
 mod order;
 mod overspending;
+mod reconciling;
 mod result;
 mod retries;
 mod steps;

@@ -35,7 +35,7 @@ impl Bed {
         self.engine.set_budget(path, settings).await.unwrap();
     }
 
-    async fn spend(&self, path: &str, id: &str, amount: u64) -> stint_api::ChargeReply {
+    pub(crate) async fn spend(&self, path: &str, id: &str, amount: u64) -> stint_api::ChargeReply {
         let amounts = Some(usd(amount));
         let request = BudgetChargeRequest { charge_id: id.into(), amounts, ..Default::default() };
         self.engine.charge_budget(path, request).await.unwrap()
@@ -506,16 +506,22 @@ async fn a_drift_is_found_and_corrected_in_budgets_that_reset_too() {
 }
 
 /// Makes a budget's present counters say more than its ledger, as no command ever does.
-async fn drift(store: &MemoryStore, path: &str, more: u64) {
+pub(crate) async fn drift(store: &MemoryStore, path: &str, more: u64) {
     let partition = PartitionId(budget_home("default", path).0);
-    let (at, head) = (key::counters("default", path).bytes, store.head(partition));
+    let at = key::counters("default", path).bytes;
     let stored = store.dump(partition).live[&at].clone();
     let Record::Counters(mut counters) = Record::decode(&at, &stored).unwrap() else { panic!() };
     let used = &mut counters.windows[0].periods.last_mut().unwrap().used;
     *used = Amounts::of([("usd_micros", used.get("usd_micros") + more)]);
     let value = Some(Record::Counters(counters).encode().into());
+    put(store, path, Write { table: Table::Live, key: at, value }).await;
+}
+
+/// Writes where a path's tree lives.
+pub(crate) async fn put(store: &MemoryStore, path: &str, write: Write) {
+    let partition = PartitionId(budget_home("default", path).0);
+    let head = store.head(partition);
     let next = Head { version: head.version + 1, nonce: 5, ..head };
-    let writes = vec![Write { table: Table::Live, key: at, value }];
-    let batch = Arc::new(Batch { next, incarnation: 5, writes, absent: Vec::new() });
+    let batch = Arc::new(Batch { next, incarnation: 5, writes: vec![write], absent: Vec::new() });
     assert_eq!(store.commit(partition, head, batch).await.unwrap(), Committed::Yes(next));
 }

@@ -17,14 +17,16 @@ use crate::exit::Failed;
 pub(super) struct Args {
     /// The budget's path: acme/search/agent-7.
     path: String,
-    /// A window with its hard limits: total:usd=5, day:usd=0.50,calls=100, rolling/3600000:calls=60. Its name is its kind.
-    /// May be repeated; a window of that name is replaced, others stay.
+    /// A window with its hard limits: total:usd=5, day:usd=0.50,calls=100, rolling/3600000:calls=60. Its name is its kind,
+    /// or what stands before: burst=rolling/60000:calls=10. May be repeated; what is not given of a window that is there
+    /// stays, and so do other windows.
     #[arg(long = "window", value_name = "KIND:LIMITS", value_parser = window)]
     windows: Vec<WindowSettings>,
-    /// The IANA time zone of the windows given here: Europe/Vienna.
+    /// The IANA time zone of the windows given here: Europe/Vienna. One that is there keeps its own unless given.
     #[arg(long)]
     tz: Option<String>,
-    /// A share of each hard limit given here that is told when it is reached: 80%. May be repeated.
+    /// A share of each hard limit given here that is told when it is reached: 80%. May be repeated. A limit that is there
+    /// keeps its own unless given.
     #[arg(long = "soft", value_name = "PERCENT", value_parser = soft)]
     soft: Vec<SoftLimit>,
     /// What is done to running work when it is breached: block, suspend, cancel or fail.
@@ -33,6 +35,9 @@ pub(super) struct Args {
     /// Held for an attempt that names no amount. May be repeated.
     #[arg(long, value_name = "DIMENSION=AMOUNT", value_parser = amount)]
     default_hold: Vec<(String, u64)>,
+    /// By how much callers may go above a limit between two reports: declared, and shown. May be repeated.
+    #[arg(long, value_name = "DIMENSION=AMOUNT", value_parser = amount)]
+    overshoot: Vec<(String, u64)>,
     /// How long money stays held for an attempt that ended without its worker's word.
     #[arg(long, value_name = "MS")]
     in_doubt_ms: Option<u64>,
@@ -46,13 +51,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "BOOL")]
     carry_over: Option<bool>,
     /// Reads all of it from this file instead: JSON, as the API takes it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["windows", "on_hard", "default_hold"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["windows", "on_hard", "default_hold", "overshoot"])]
     file: Option<PathBuf>,
     #[command(flatten)]
     connection: Connection,
 }
 
 pub(super) fn run(args: Args) -> Result<()> {
+    distinct(&args.windows)?;
     let given = match &args.file {
         Some(file) => Some(read(file)?),
         None => None,
@@ -119,7 +125,7 @@ fn changed(args: &Args, mut settings: BudgetSettings) -> BudgetSettings {
             limit.soft.clone_from(&args.soft);
         }
         match settings.windows.iter_mut().find(|other| other.name == window.name) {
-            Some(other) => *other = window,
+            Some(other) => merge(other, window),
             None => settings.windows.push(window),
         }
     }
@@ -136,12 +142,50 @@ fn changed(args: &Args, mut settings: BudgetSettings) -> BudgetSettings {
     if !args.default_hold.is_empty() {
         settings.default_hold = Some(Amounts::of(args.default_hold.clone()));
     }
+    if !args.overshoot.is_empty() {
+        settings.overshoot = Some(Amounts::of(args.overshoot.clone()));
+    }
     settings
 }
 
-/// `KIND:LIMITS`, of a rolling window `rolling/MS:LIMITS`.
+/// Two windows of one name would be one.
+fn distinct(windows: &[WindowSettings]) -> Result<(), Failed> {
+    for (index, window) in windows.iter().enumerate() {
+        let name = &window.name;
+        if windows.iter().take(index).any(|other| other.name == *name) {
+            let what =
+                format!("two windows are called {name}: call one another, as in --window {name}-2={name}:..");
+            return Err(Failed::Usage(what));
+        }
+    }
+    Ok(())
+}
+
+/// What is given of a window takes the place of what it was; the rest stays, so that it does not begin anew by mistake.
+fn merge(window: &mut WindowSettings, given: WindowSettings) {
+    if window.kind != given.kind {
+        *window = given;
+        return;
+    }
+    window.every_ms = given.every_ms.or(window.every_ms);
+    window.tz = given.tz.or(window.tz.take());
+    for (dimension, mut limit) in given.limits {
+        if limit.soft.is_empty()
+            && let Some(before) = window.limits.get_mut(&dimension)
+        {
+            limit.soft = std::mem::take(&mut before.soft);
+        }
+        window.limits.insert(dimension, limit);
+    }
+}
+
+/// `KIND:LIMITS`, of a rolling window `rolling/MS:LIMITS`; with a name of its own `NAME=KIND:LIMITS`.
 fn window(text: &str) -> Result<WindowSettings, String> {
     let (kind, limits) = text.split_once(':').unwrap_or((text, ""));
+    let (name, kind) = match kind.split_once('=') {
+        Some((name, kind)) => (Some(name), kind),
+        None => (None, kind),
+    };
     let (kind, every) = match kind.split_once('/') {
         Some((kind, every)) => (kind, Some(every)),
         None => (kind, None),
@@ -154,7 +198,7 @@ fn window(text: &str) -> Result<WindowSettings, String> {
         all.insert(dimension, BudgetLimit { hard: Some(hard), soft: Vec::new() });
     }
     Ok(WindowSettings {
-        name: kind.to_owned(),
+        name: name.unwrap_or(kind).to_owned(),
         kind: read,
         every_ms: every_ms.transpose()?,
         tz: None,
@@ -176,4 +220,51 @@ fn on_hard(text: &str) -> Result<OnHard, String> {
 
 fn one_of<T: serde::de::DeserializeOwned>(text: &str, expected: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::from(text)).map_err(|_| format!("`{text}` is not {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn set(settings: BudgetSettings, words: &str) -> BudgetSettings {
+        let words = ["set", "acme"].into_iter().chain(words.split_whitespace());
+        changed(&Cli::try_parse_from(words).unwrap().args, settings)
+    }
+
+    #[test]
+    fn what_is_not_given_of_a_window_stays() {
+        let new = set(
+            BudgetSettings::default(),
+            "--window day:usd=25,calls=200 --window rolling/60000:calls=10 --tz Europe/Vienna --soft 80%",
+        );
+        let later = set(new, "--window day:usd=30 --window rolling:calls=12 --overshoot calls=1");
+        let hard = |settings: &BudgetSettings, n: usize, d: &str| settings.windows[n].limits[d].hard;
+        assert_eq!(hard(&later, 0, "usd_micros"), Some(30_000_000));
+        assert_eq!(hard(&later, 0, "calls"), Some(200));
+        assert_eq!(later.windows[0].tz.as_deref(), Some("Europe/Vienna"));
+        assert_eq!(later.windows[0].limits["usd_micros"].soft, [SoftLimit::Percent(80)]);
+        assert_eq!((later.windows[1].every_ms, hard(&later, 1, "calls")), (Some(60_000), Some(12)));
+        assert_eq!(later.overshoot, Some(Amounts::of([("calls", 1)])));
+        let moved = set(later, "--window day:usd=30 --tz UTC --soft 50%");
+        assert_eq!(moved.windows[0].tz.as_deref(), Some("UTC"));
+        assert_eq!(moved.windows[0].limits["usd_micros"].soft, [SoftLimit::Percent(50)]);
+    }
+
+    #[test]
+    fn windows_of_a_kind_have_names_of_their_own() {
+        let both =
+            ["rolling/60000:calls=1", "hour=rolling/3600000:calls=9"].map(|text| window(text).unwrap());
+        assert!(distinct(&both).is_ok());
+        assert_eq!(both[1].name, "hour");
+        let one = window("rolling/60000:calls=1").unwrap();
+        assert!(distinct(&[one.clone(), one]).is_err());
+    }
 }

@@ -1,13 +1,14 @@
 //! Descriptor 3 of a program: lines of JSON, for what standard input and output can't say.
 //!
-//! The program says `progress`, `log`, `step` (with or without an `output`) or `error`, one of them in a line. Only a step
-//! without an output is answered, and a line that makes no sense; nothing else is ever sent to the program, so that a
-//! shell script may read one line after it asked.
+//! The program says `progress`, `log`, `step` (with or without an `output`), `error`, `charge`, `hold` or `extend`, one of them
+//! in a line. A step without an output and what is about money is answered, and a line that makes no sense; nothing else is
+//! ever sent to the program, so that a shell script may read one line after it asked.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -20,6 +21,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 
 use super::lines::{Line, Lines};
+use super::money::{self, Asked, Spent};
 use super::program::Log;
 
 /// The longest line, in bytes: a step's output and what stands around it.
@@ -51,6 +53,9 @@ struct Said {
     #[serde(default, deserialize_with = "present")]
     output: Option<Box<RawValue>>,
     error: Option<Told>,
+    charge: Option<Spent>,
+    hold: Option<Asked>,
+    extend: Option<Asked>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -64,7 +69,7 @@ enum Progress {
 type Begun = Mutex<BTreeMap<String, oneshot::Sender<Box<RawValue>>>>;
 
 /// Answers on their way to the program.
-type Answers = mpsc::UnboundedSender<String>;
+pub(super) type Answers = mpsc::UnboundedSender<String>;
 
 /// What one line says.
 #[derive(Debug)]
@@ -74,37 +79,60 @@ enum Say {
     Error(Told),
     Begin(String),
     Record(String, Box<RawValue>),
+    Charge(Spent),
+    Hold(Asked),
+    Extend(Asked),
 }
 
-/// Listens to the program until it closes the channel. The error that it told last is kept in `told`.
-pub(super) async fn serve(stream: UnixStream, context: &Context, log: &Log, told: &Mutex<Option<Told>>) {
+/// What is known of a program by what it said.
+#[derive(Default)]
+pub(super) struct Heard {
+    /// The error that it told last.
+    pub(super) told: Mutex<Option<Told>>,
+    /// It asks before it goes on, and so hears of a stop at its next question.
+    pub(super) asks: AtomicBool,
+}
+
+/// Listens to the program until it closes the channel.
+pub(super) async fn serve(stream: UnixStream, context: &Context, log: &Log, heard: &Heard) {
     let (reader, writer) = stream.into_split();
     let (answers, to_send) = mpsc::unbounded_channel();
-    tokio::join!(listen(reader, context, log, told, answers), send(writer, to_send));
+    tokio::join!(listen(reader, context, log, heard, answers), send(writer, to_send));
 }
 
-async fn listen(
-    reader: OwnedReadHalf,
-    context: &Context,
-    log: &Log,
-    told: &Mutex<Option<Told>>,
-    answers: Answers,
-) {
+async fn listen(reader: OwnedReadHalf, context: &Context, log: &Log, heard: &Heard, answers: Answers) {
     let mut lines = Lines::new(reader, LINE_BYTES);
     let begun = Begun::default();
     let mut steps = FuturesUnordered::new();
+    let mut asks: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
     loop {
         tokio::select! {
             // A step whose output was just said is recorded before the next line is looked at.
             biased;
             Some(()) = steps.next(), if !steps.is_empty() => {}
+            Some(()) = asks.next(), if !asks.is_empty() => {}
             line = lines.next() => match line {
                 Ok(Some(line)) if line.text.trim().is_empty() => {}
                 Ok(Some(line)) => match read(&line) {
                     Ok(Say::Progress(percent, message)) => context.progress(percent, message),
                     Ok(Say::Log(text)) => text.lines().for_each(|line| log.line(line)),
-                    Ok(Say::Error(error)) => *locked(told) = Some(error),
-                    Ok(Say::Begin(key)) => steps.push(begin(context, key, &begun, answers.clone())),
+                    Ok(Say::Error(error)) => *locked(&heard.told) = Some(error),
+                    Ok(Say::Begin(key)) => {
+                        heard.asks.store(true, Ordering::Relaxed);
+                        steps.push(begin(context, key, &begun, answers.clone()));
+                    }
+                    Ok(Say::Charge(spent)) => match spent.charge(only(&begun)) {
+                        Ok(charge) => asks.push(Box::pin(money::charge(context, charge, answers.clone()))),
+                        Err(wrong) => refuse(&answers, log, &wrong),
+                    },
+                    Ok(Say::Hold(asked)) => {
+                        heard.asks.store(true, Ordering::Relaxed);
+                        asks.push(Box::pin(money::hold(context, asked, answers.clone())));
+                    }
+                    Ok(Say::Extend(asked)) => {
+                        heard.asks.store(true, Ordering::Relaxed);
+                        asks.push(Box::pin(money::extend(context, asked, answers.clone())));
+                    }
                     Ok(Say::Record(key, output)) => match locked(&begun).remove(&key) {
                         // Nobody waits for it if its attempt has gone meanwhile.
                         Some(step) => drop(step.send(output)),
@@ -116,6 +144,20 @@ async fn listen(
                 Ok(None) | Err(_) => return,
             },
         }
+    }
+}
+
+/// The step that is under way, if it is one.
+fn only(begun: &Begun) -> Option<String> {
+    let begun = locked(begun);
+    begun.keys().next().filter(|_| begun.len() == 1).cloned()
+}
+
+/// How a program is told that it can't go on: `stop` if its budget has stopped it and it is to end, without having failed.
+pub(super) fn stopped(failure: &Failure) -> (&'static str, String) {
+    match failure.kind() {
+        "suspended" => ("stop", failure.message().to_owned()),
+        _ => ("error", failure.to_string()),
     }
 }
 
@@ -146,7 +188,10 @@ async fn begin(context: &Context, key: String, begun: &Begun, answers: Answers) 
     let answer = match ended {
         Ok(_) if is_asked.load(Ordering::Relaxed) => return,
         Ok(result) => format!(r#"{{"step":{name},"result":{}}}"#, result.get()),
-        Err(failure) => json!({"step": name, "error": failure.to_string()}).to_string(),
+        Err(failure) => {
+            let (why, text) = stopped(&failure);
+            json!({"step": name, why: text}).to_string()
+        }
     };
     let _ = answers.send(answer);
 }
@@ -172,29 +217,43 @@ fn read(line: &Line) -> Result<Say, String> {
     }
     let said: Said =
         serde_json::from_str(&line.text).map_err(|error| format!("{error} in `{}`", head(&line.text)))?;
-    match said {
-        Said { progress: Some(progress), log: None, step: None, output: None, error: None } => {
-            Ok(match progress {
-                Progress::Percent(percent) => Say::Progress(percent, String::new()),
-                Progress::Report { percent, message } => Say::Progress(percent, message.unwrap_or_default()),
-            })
+    let Said { progress, log, step, output, error, charge, hold, extend } = said;
+    let says = [
+        progress.is_some(),
+        log.is_some(),
+        step.is_some(),
+        error.is_some(),
+        charge.is_some(),
+        hold.is_some(),
+        extend.is_some(),
+    ];
+    let is_one = says.into_iter().filter(|is_said| *is_said).count() == 1;
+    let said = match (progress, log, step, output) {
+        _ if !is_one => None,
+        (Some(Progress::Percent(percent)), _, _, None) => Some(Say::Progress(percent, String::new())),
+        (Some(Progress::Report { percent, message }), _, _, None) => {
+            Some(Say::Progress(percent, message.unwrap_or_default()))
         }
-        Said { progress: None, log: Some(text), step: None, output: None, error: None } => Ok(Say::Log(text)),
-        Said { progress: None, log: None, step: None, output: None, error: Some(error) } => {
-            Ok(Say::Error(error))
-        }
-        Said { progress: None, log: None, step: Some(key), output: None, error: None } => Ok(Say::Begin(key)),
-        Said { progress: None, log: None, step: Some(key), output: Some(output), error: None } => {
-            match serde_json::from_str::<Payload>(output.get()) {
-                Ok(Payload::Json(_)) => Ok(Say::Record(key, output)),
-                _ => Err(format!("the output of step `{key}` is bytes; a step's output here is JSON")),
-            }
-        }
-        _ => Err(format!(
-            "expected one of progress, log, step (with or without output), error in `{}`",
+        (_, Some(text), _, None) => Some(Say::Log(text)),
+        (_, _, Some(key), None) => Some(Say::Begin(key)),
+        (_, _, Some(key), Some(output)) => match serde_json::from_str::<Payload>(output.get()) {
+            Ok(Payload::Json(_)) => Some(Say::Record(key, output)),
+            _ => return Err(format!("the output of step `{key}` is bytes; a step's output here is JSON")),
+        },
+        (None, None, None, None) => match (error, charge, hold, extend) {
+            (Some(error), ..) => Some(Say::Error(error)),
+            (_, Some(charge), ..) => Some(Say::Charge(charge)),
+            (_, _, Some(hold), _) => Some(Say::Hold(hold.check("hold")?)),
+            (_, _, _, extend) => extend.map(|extend| extend.check("extend")).transpose()?.map(Say::Extend),
+        },
+        _ => None,
+    };
+    said.ok_or_else(|| {
+        format!(
+            "expected one of progress, log, step (with or without output), error, charge, hold, extend in `{}`",
             head(&line.text)
-        )),
-    }
+        )
+    })
 }
 
 /// The beginning of a line that is wrong, for people.
@@ -230,6 +289,9 @@ mod tests {
         assert_eq!(say(r#"{"step": "a"}"#), "Begin(\"a\")");
         assert_eq!(say(r#"{"step": "a", "output": null}"#), "Record(\"a\", RawValue(null))");
         assert!(say(r#"{"error": {"type": "t", "message": "m", "retry": false}}"#).starts_with("Error"));
+        assert!(say(r#"{"charge": {"amounts": {"calls": 1}}}"#).starts_with("Charge"));
+        assert!(say(r#"{"hold": {"amounts": {"calls": 1}, "path": "acme"}}"#).starts_with("Hold"));
+        assert!(say(r#"{"extend": {"amounts": {"calls": 1}}}"#).starts_with("Extend"));
     }
 
     #[test]
@@ -238,6 +300,16 @@ mod tests {
             assert!(say(wrong).starts_with("expected one of"), "{wrong}: {}", say(wrong));
         }
         assert!(say(r#"{"stpe": "a"}"#).contains("unknown field `stpe`"));
+        assert!(say(r#"{"hold": {"amounts": {}}}"#).starts_with("hold: "));
+        assert!(say(r#"{"extend": {"amounts": {"calls": 1}, "path": "/"}}"#).starts_with("extend: "));
+        for wrong in [
+            r#"{"amounts": {"calls": 1}, "usage": {"model": "m"}}"#,
+            "{}",
+            r#"{"answer": {}, "amounts": {}}"#,
+        ] {
+            let spent: Spent = serde_json::from_str(wrong).unwrap();
+            assert!(spent.charge(None).unwrap_err().starts_with("charge: "), "{wrong}");
+        }
         assert!(say("progress 40").contains("in `progress 40`"));
         assert!(
             say(r#"{"step": "a", "output": {"$bytes": "AA==", "content_type": "a/b"}}"#).contains("is bytes")

@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
-use stint::api::{PAYLOAD_BYTES, Payload};
-use stint::{Context, Failure};
+use stint::api::{PAYLOAD_BYTES, Payload, StopAction};
+use stint::{Context, Failure, Stopping};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdin, Command};
@@ -60,7 +61,7 @@ pub(super) struct Log {
 struct Said {
     output: Mutex<Vec<u8>>,
     last_words: Mutex<String>,
-    told: Mutex<Option<channel::Told>>,
+    channel: channel::Heard,
 }
 
 /// How a run came to its end.
@@ -86,13 +87,13 @@ impl Program {
                 feed(stdin, self.input(&input)),
                 collect(stdout, &said.output),
                 listen(stderr, &log, &said.last_words),
-                channel::serve(channel, &context, &log, &said.told),
+                channel::serve(channel, &context, &log, &said.channel),
             );
         };
         let mut talk = std::pin::pin!(talk);
         let mut is_silent = false;
         let end = {
-            let mut life = std::pin::pin!(self.supervise(&mut child, &group, &context));
+            let mut life = std::pin::pin!(self.supervise(&mut child, &group, &context, &said.channel));
             loop {
                 tokio::select! {
                     biased;
@@ -117,7 +118,7 @@ impl Program {
         if context.is_cancelled() {
             return Err(Failure::new("stopped", "the program was asked to stop"));
         }
-        let (last_words, told) = (locked(&said.last_words).clone(), locked(&said.told).take());
+        let (last_words, told) = (locked(&said.last_words).clone(), locked(&said.channel.told).take());
         Err(ended::failure(status, &last_words, told, &self.non_retryable))
     }
 
@@ -167,13 +168,29 @@ impl Program {
         line.into()
     }
 
+    /// When the program is to be told to stop. One that asks before each step hears of a budget's stop in the answer to its
+    /// next question: what it is doing is paid for, and may end first.
+    async fn stopped(&self, context: &Context, heard: &channel::Heard) -> Stopping {
+        let stopping = context.cancelled().await;
+        if stopping.action == StopAction::Suspend && heard.asks.load(Ordering::Relaxed) {
+            tokio::time::sleep(stopping.grace.saturating_sub(self.grace)).await;
+        }
+        stopping
+    }
+
     /// Waits for the program's end. Asks it to stop when that is due, and kills it when its grace is over.
-    async fn supervise(&self, child: &mut Child, group: &Group, context: &Context) -> std::io::Result<End> {
+    async fn supervise(
+        &self,
+        child: &mut Child,
+        group: &Group,
+        context: &Context,
+        heard: &channel::Heard,
+    ) -> std::io::Result<End> {
         let mut draining = self.draining.clone();
         let (grace, drains) = tokio::select! {
             biased;
             status = child.wait() => return status.map(End::Exited),
-            stopping = context.cancelled() => (self.grace.min(stopping.grace), false),
+            stopping = self.stopped(context, heard) => (self.grace.min(stopping.grace), false),
             Ok(_) = draining.wait_for(|draining| *draining) => (self.grace, true),
         };
         group.ask_to_stop();

@@ -58,7 +58,7 @@ pub struct Recount {
     pub carries: bool,
     /// There is more to read, behind this path.
     pub next: Option<String>,
-    /// Counters that don't fit a budget: [`Reconcile`] puts them right.
+    /// Counters that are missing, or don't fit a budget: [`Reconcile`] puts them right.
     pub unfit: Vec<String>,
     /// Budgets that entries are about though their sums have not changed: to be counted by themselves.
     pub strangers: BTreeSet<String>,
@@ -141,7 +141,7 @@ impl Unverified {
             trimmed,
             budgets: BTreeMap::new(),
         };
-        let of_tree = context.partition.counted_in(namespace, &self.tree, self.after.as_deref());
+        let of_tree = context.partition.levels_in(namespace, &self.tree, self.after.as_deref());
         let paths: Box<dyn Iterator<Item = &str>> = match &self.only {
             Some(only) => Box::new(std::iter::once(only.as_str())),
             None => Box::new(of_tree),
@@ -153,9 +153,13 @@ impl Unverified {
             if self.only.is_none() {
                 recount.next = Some(path.to_owned());
             }
-            let Some(counters) = context.partition.counters(namespace, path) else { continue };
             let budget = context.partition.budget(namespace, path);
-            let Some(budget) = budget.filter(|budget| read::fit(budget, counters)) else {
+            let counters = context.partition.counters(namespace, path);
+            if budget.is_none() && counters.is_none() {
+                continue;
+            }
+            let fits = |(budget, counters): &(&Budget, &Counters)| read::fit(budget, counters);
+            let Some((budget, counters)) = budget.zip(counters).filter(fits) else {
                 recount.unfit.push(path.to_owned());
                 continue;
             };
@@ -416,7 +420,8 @@ impl Reconcile {
         for keys in keys.chunks(CHECKED_MAX).filter(|_| self.asks) {
             elapse::ask_after(context, keys.to_vec());
         }
-        // Counters that belong to no budget, and such that have other windows than it.
+        // Counters that belong to no budget, such that have other windows than it, and none at all. Since when a window counts
+        // is lost with them: it counts all that the ledger has, rather too much than too little.
         for path in self.unfit.iter().filter(|path| is_under(path, &self.tree)) {
             let budget = context.partition.budget(&self.namespace, path).cloned();
             let counters = context.partition.counters(&self.namespace, path).cloned().unwrap_or_default();

@@ -4,7 +4,7 @@ use super::super::Refusal;
 use super::super::context::Context;
 use super::super::ending::{Ended, end};
 use super::ask::{asks_of, put_question};
-use super::{asking, end_all, set, tell, tree_of};
+use super::{asking, end_all, set, tell, wants};
 use crate::event::EventKind;
 use crate::model::{
     Amounts, AttemptOutcome, Denial, ErrorInfo, Execution, Message, Move, Permit, PermitKey, PermitState,
@@ -148,9 +148,7 @@ pub(in super::super) fn refused(
 /// A tree asks which of these are still wanted.
 pub(in super::super) fn checked(context: &mut Context<'_>, keys: &[PermitKey]) {
     for key in keys {
-        let wanted = asking(context, key);
-        let here = wanted.is_some_and(|e| tree_of(&e, usize::from(key.n)) == context.from());
-        if !here {
+        if !context.from().is_some_and(|tree| wants(context.partition, key, tree)) {
             give_back(context, *key);
         }
     }

@@ -32,7 +32,7 @@ use super::{Refusal, budget};
 use crate::ids::{ExecutionId, LeaseRef, PartitionId};
 use crate::key;
 use crate::model::{EpochRecord, Execution, Message, PermitKey, PermitState, Spending};
-use crate::partition::Ready;
+use crate::partition::{Partition, Ready};
 
 /// Earlier leases of one execution that late charges find, the latest.
 const EPOCHS_MAX: u32 = 1_000;
@@ -206,6 +206,17 @@ fn settle(context: &mut Context<'_>, execution: &Execution, epoch: u32, mut reco
     }
     record.settled = true;
     context.put_cold(key::epoch(execution.id, epoch), record.encode());
+}
+
+/// Whether an execution of this partition has asked under this very key, in that tree.
+pub fn wants(partition: &Partition, key: &PermitKey, tree: PartitionId) -> bool {
+    let execution = partition.execution(key.execution);
+    execution.is_some_and(|execution| {
+        let permits = execution.spending.as_deref().map(|spending| spending.permits.as_slice());
+        let permit = permits.and_then(|permits| permits.get(usize::from(key.n))?.as_ref());
+        permit.is_some_and(|permit| permit.ask == key.ask)
+            && tree_of(execution, usize::from(key.n)) == Some(tree)
+    })
 }
 
 /// An execution of this partition that has asked under this very key.
