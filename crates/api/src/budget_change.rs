@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::charge::check_spent;
 use crate::object::objects_only;
-use crate::{Amounts, CHARGE_ID_BYTES, Instant, Problem, Usage, check};
+use crate::{Amounts, CHARGE_ID_BYTES, Instant, Problem, REASON_BYTES, Usage, check};
 
 /// `POST budgets/{path}:raise`: other hard limits of one window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +71,27 @@ pub struct RefundRequest {
     pub charge_id: String,
     /// How much of it.
     pub amounts: Amounts,
+    /// Whose budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// `POST budgets/{path}:adjust`: sets right what a budget has used, in the present period.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct AdjustRequest {
+    /// Its id, among those of charges. Said again it is booked once.
+    pub id: String,
+    /// Added to what is used.
+    #[serde(default, skip_serializing_if = "Amounts::is_empty")]
+    pub amounts: Amounts,
+    /// Taken from what is used.
+    #[serde(default, skip_serializing_if = "Amounts::is_empty")]
+    pub less: Amounts,
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Whose budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -145,7 +166,14 @@ pub struct BudgetDrift {
     pub ledger: Amounts,
 }
 
-objects_only!(RaiseRequest, TopUpRequest, BudgetChargeRequest, RefundRequest, ReconcileRequest);
+objects_only!(
+    RaiseRequest,
+    TopUpRequest,
+    BudgetChargeRequest,
+    RefundRequest,
+    AdjustRequest,
+    ReconcileRequest
+);
 
 impl RaiseRequest {
     /// Checks names and amounts.
@@ -184,6 +212,21 @@ impl RefundRequest {
             return Err(Problem::invalid("id", "a refund needs an id of its own, other than the charge's"));
         }
         self.amounts.validate_some("amounts")?;
+        check::optional_name("namespace", self.namespace.as_ref())
+    }
+}
+
+impl AdjustRequest {
+    /// Checks the id, the amounts and the reason.
+    pub fn validate(&self) -> Result<(), Problem> {
+        check::text("id", &self.id, CHARGE_ID_BYTES)?;
+        if self.less.is_empty() {
+            self.amounts.validate_some("amounts")?;
+        } else {
+            self.less.validate_some("less")?;
+            self.amounts.validate("amounts")?;
+        }
+        self.reason.as_ref().map_or(Ok(()), |reason| check::text("reason", reason, REASON_BYTES))?;
         check::optional_name("namespace", self.namespace.as_ref())
     }
 }

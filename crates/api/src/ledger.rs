@@ -49,7 +49,7 @@ pub struct LedgerEntry {
     /// The execution's kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_kind: Option<String>,
-    /// The step; of a refund, the charge it gives back.
+    /// The step; of a refund, the charge it gives back; of an adjustment, why it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// The model.

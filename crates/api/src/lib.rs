@@ -68,8 +68,8 @@ pub use budget::{
     Period, TopUp, WindowKind, WindowSettings,
 };
 pub use budget_change::{
-    BudgetChargeRequest, BudgetDrift, BudgetStray, RaiseRequest, ReconcileReply, ReconcileRequest,
-    RefundRequest, TopUpRequest,
+    AdjustRequest, BudgetChargeRequest, BudgetDrift, BudgetStray, RaiseRequest, ReconcileReply,
+    ReconcileRequest, RefundRequest, TopUpRequest,
 };
 pub use budget_path::check_path;
 pub use budget_use::{BudgetUse, WALL_CLOCK_MS};

@@ -116,10 +116,31 @@ pub enum EventKind {
     /// A namespace's settings changed here.
     #[n(34)]
     NamespaceChanged,
+    /// Nobody waits at a budget or below it any more.
+    #[n(35)]
+    BudgetOpened,
+    /// Money was set aside without an execution, or more of it.
+    #[n(36)]
+    BudgetHeld,
+    /// What was set aside without an execution is over.
+    #[n(37)]
+    BudgetReleased,
+    /// Somebody has spent without an execution.
+    #[n(38)]
+    BudgetCharged,
+    /// Some of a charge was given back.
+    #[n(39)]
+    BudgetRefunded,
+    /// What a budget has used was set right by hand.
+    #[n(40)]
+    BudgetAdjusted,
+    /// What a period left was added to the next.
+    #[n(41)]
+    BudgetCarriedOver,
 }
 
 /// Every kind, each at the index that is its code.
-const KINDS: [EventKind; 35] = {
+const KINDS: [EventKind; 42] = {
     use EventKind::*;
     [
         Submitted,
@@ -157,6 +178,13 @@ const KINDS: [EventKind; 35] = {
         PricesChanged,
         Charged,
         NamespaceChanged,
+        BudgetOpened,
+        BudgetHeld,
+        BudgetReleased,
+        BudgetCharged,
+        BudgetRefunded,
+        BudgetAdjusted,
+        BudgetCarriedOver,
     ]
 };
 
@@ -212,6 +240,13 @@ impl EventKind {
             Self::PricesChanged => "prices_changed",
             Self::Charged => "charged",
             Self::NamespaceChanged => "namespace_changed",
+            Self::BudgetOpened => "budget_opened",
+            Self::BudgetHeld => "budget_held",
+            Self::BudgetReleased => "budget_released",
+            Self::BudgetCharged => "budget_charged",
+            Self::BudgetRefunded => "budget_refunded",
+            Self::BudgetAdjusted => "budget_adjusted",
+            Self::BudgetCarriedOver => "budget_carried_over",
         }
     }
 

@@ -56,6 +56,10 @@ metrics! {
     RELEASES "stint_leases_released_total" Counter [] "Leases given back unused.";
     REPLAYS "stint_replays_total" Counter [] "Executions run again after their end.";
     TRIMMED "stint_executions_trimmed_total" Counter [] "Executions removed after their retention.";
+    SUSPENDED "stint_executions_suspended_total" Counter [] "Attempts parked because a budget stopped them.";
+    CHARGES "stint_charges_total" Counter [] "Charges recorded under leases.";
+    BUDGET_EVENTS "stint_budget_events_total" Counter ["event"]
+        "Changes of budgets: changed, deleted, topped_up, exhausted, opened, breached, cleared, soft_limit, repaired, charged, and others.";
     CLAIMS_PARKED "stint_claims_parked" Gauge [] "Claims that wait for work.";
     EXCHANGES "stint_exchanges_total" Counter [] "Exchanges of workers.";
     COMMANDS "stint_commands_total" Counter [] "Commands in committed batches.";

@@ -96,7 +96,14 @@ impl Scrape {
         out.one(RELEASES, of("released"))?;
         out.one(REPLAYS, of("replayed"))?;
         out.one(TRIMMED, of("trimmed"))?;
-        out.one(LOST_WRITES, of("writes_lost"))
+        out.one(LOST_WRITES, of("writes_lost"))?;
+        out.one(SUSPENDED, of("suspended"))?;
+        out.one(CHARGES, of("charged"))?;
+        let of_budgets = self.seen.events.iter().filter_map(|(name, count)| {
+            let event = name.strip_prefix("budget_").or((*name == "charge_quarantined").then_some(*name))?;
+            Some(([event], *count))
+        });
+        out.rows(BUDGET_EVENTS, of_budgets)
     }
 
     fn engine(&self, out: &mut Out<'_>) -> fmt::Result {

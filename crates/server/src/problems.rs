@@ -47,6 +47,8 @@ problems! {
     Spends: BudgetNotFound PriceUnknown ChargeConflict AmountOverflow DiskFull;
     /// Gives back what was spent.
     Refunds: BudgetNotFound ChargeNotKept ChargeConflict AmountOverflow DiskFull;
+    /// Sets right what was spent.
+    Adjusts: BudgetNotFound ChargeConflict AmountOverflow DiskFull;
     /// Says what an attempt spends.
     LeaseSpends: LeaseLost PriceUnknown ChargeConflict AmountOverflow DiskFull;
     /// Parks an attempt.

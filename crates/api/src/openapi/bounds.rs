@@ -64,8 +64,8 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
         ("BudgetLimit", "soft") => json!({"maxItems": SOFT_LIMITS}),
         ("SubmitRequest", "budgets") => json!({"maxItems": BUDGET_USES}),
         (
-            "TopUpRequest" | "RefundRequest" | "HoldRequest" | "ExtendRequest" | "LeaseHoldRequest"
-            | "ExchangeHold",
+            "TopUpRequest" | "RefundRequest" | "AdjustRequest" | "HoldRequest" | "ExtendRequest"
+            | "LeaseHoldRequest" | "ExchangeHold",
             "id",
         ) => text(CHARGE_ID_BYTES),
         ("HoldRequest", "ttl_ms") => range(1, DURATION_MS),

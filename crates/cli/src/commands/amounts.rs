@@ -23,6 +23,21 @@ pub(crate) fn amount(text: &str) -> Result<(String, u64), String> {
     Ok((dimension.to_owned(), amount))
 }
 
+/// How much more or less.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    pub(crate) dimension: String,
+    pub(crate) amount: u64,
+    pub(crate) less: bool,
+}
+
+/// A difference: `usd=0.05`, or less: `usd=-0.05`.
+pub(crate) fn difference(text: &str) -> Result<Difference, String> {
+    let positive = text.replacen("=-", "=", 1);
+    let (dimension, amount) = amount(&positive)?;
+    Ok(Difference { dimension, amount, less: positive != text })
+}
+
 /// A budget that an execution may spend from: `PATH`, or with what each attempt holds: `PATH:usd=0.02`,
 /// `PATH:usd_micros=20000,calls=3`.
 pub(crate) fn budget(text: &str) -> Result<(String, Option<Amounts>), String> {
@@ -81,6 +96,14 @@ mod tests {
             assert!(amount(wrong).is_err(), "{wrong}");
         }
         assert_eq!(shown(&Amounts::of([("calls", 3), ("usd_micros", 20_000)])), "3 calls $0.02");
+    }
+
+    #[test]
+    fn a_difference_is_more_or_less() {
+        let of = |amount, less| Difference { dimension: "usd_micros".to_owned(), amount, less };
+        assert_eq!(difference("usd=0.05"), Ok(of(50_000, false)));
+        assert_eq!(difference("usd=-0.05"), Ok(of(50_000, true)));
+        assert!(difference("usd=--1").is_err());
     }
 
     #[test]

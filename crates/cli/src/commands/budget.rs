@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Subcommand;
 use stint::Amounts;
-use stint::api::{Instant, TopUpRequest};
+use stint::api::{AdjustRequest, Instant, TopUpRequest};
 
-use super::amounts::{amount, shown};
+use super::amounts::{Difference, amount, difference, shown};
 use super::charge::{self, Spent};
 use super::connection::Connection;
 use crate::{clock, output};
@@ -36,6 +36,8 @@ enum Command {
     Raise(Raise),
     /// Raises a window's limits for once; it is used up first.
     Topup(TopUp),
+    /// Sets right what it has used, by an entry of its own: more, or less with a minus sign.
+    Adjust(Adjust),
     /// Sets money aside, for a service that has no execution, and prints the hold's id.
     Hold(Hold),
     /// Records what was spent from a budget, without a hold.
@@ -98,6 +100,23 @@ struct TopUp {
     /// When what is left of it goes: 2026-12-01T00:00:00Z.
     #[arg(long, value_name = "INSTANT", value_parser = clock::instant)]
     expires_at: Option<Instant>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(clap::Args)]
+struct Adjust {
+    /// The budget's path.
+    path: String,
+    /// What is added, or taken: usd=0.05, usd=-0.20, calls=-3. May be repeated.
+    #[arg(required = true, value_name = "DIMENSION=AMOUNT", value_parser = difference)]
+    amounts: Vec<Difference>,
+    /// Its id: said again under the same it changes nothing.
+    #[arg(long)]
+    id: String,
+    /// Why, for people.
+    #[arg(long)]
+    reason: Option<String>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -185,6 +204,20 @@ pub(crate) fn run(args: Args) -> Result<()> {
                 let window = only_window(&budget, window).await?;
                 let amounts = Amounts::of(amounts);
                 Ok(budget.top_up(TopUpRequest { id, window, amounts, expires_at, namespace: None }).await?)
+            })?;
+            show::one(&budget, &connection)
+        }
+        Command::Adjust(Adjust { path, amounts, id, reason, connection }) => {
+            let of = |less: bool| {
+                Amounts::of(
+                    amounts.iter().filter(|d| d.less == less).map(|d| (d.dimension.clone(), d.amount)),
+                )
+            };
+            let request = AdjustRequest { id, amounts: of(false), less: of(true), reason, namespace: None };
+            let budget = connection.run(|client| async move {
+                let budget = client.budget(path);
+                budget.adjust(request).await?;
+                Ok(budget.get().await?)
             })?;
             show::one(&budget, &connection)
         }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use stint::Amounts;
 use stint::api::{BudgetUse, Instant, Payload, Retry, SubmitRequest};
 
-use super::amounts::budget;
+use super::amounts::{amount, budget};
 use crate::clock;
 use crate::exit::Failed;
 
@@ -58,6 +58,12 @@ pub(crate) struct Fields {
     /// repeated.
     #[arg(long = "budget", value_name = "PATH[:HOLD]", value_parser = budget)]
     budgets: Vec<(String, Option<Amounts>)>,
+    /// The most that it may spend of each budget over all its attempts: usd=1.50, or wall_clock_ms=600000. May be repeated.
+    #[arg(long, value_name = "DIMENSION=AMOUNT", value_parser = amount, requires = "budgets")]
+    cap: Vec<(String, u64)>,
+    /// The most that one attempt may spend of each. May be repeated.
+    #[arg(long, value_name = "DIMENSION=AMOUNT", value_parser = amount, requires = "budgets")]
+    attempt_cap: Vec<(String, u64)>,
     /// A tag to find it by. May be repeated.
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = pair)]
     tags: Vec<(String, String)>,
@@ -116,7 +122,13 @@ impl Fields {
         }
         if request.budgets.is_empty() {
             let named = self.budgets.iter();
-            request.budgets = named.map(|(path, hold)| BudgetUse::new(path, hold.clone())).collect();
+            let most = |of: &[(String, u64)]| (!of.is_empty()).then(|| Amounts::of(of.to_vec()));
+            let named = named.map(|(path, hold)| BudgetUse {
+                cap: most(&self.cap),
+                attempt_cap: most(&self.attempt_cap),
+                ..BudgetUse::new(path, hold.clone())
+            });
+            request.budgets = named.collect();
         }
         for (key, value) in &self.tags {
             request.tags.entry(key.clone()).or_insert_with(|| value.clone());

@@ -30,8 +30,8 @@ mod why;
 
 pub use act::{Act, Action};
 pub use budget::{
-    BookCharge, Booked, BudgetChange, BudgetView, ChargeBudget, ChargeHold, CheckUses, DeleteBudget, Drift,
-    Elapse, ExtendAnswer, ExtendHold, FoldLedger, HoldBudget, HoldView, ListBudgets, Place, Reconcile,
+    Adjust, BookCharge, Booked, BudgetChange, BudgetView, ChargeBudget, ChargeHold, CheckUses, DeleteBudget,
+    Drift, Elapse, ExtendAnswer, ExtendHold, FoldLedger, HoldBudget, HoldView, ListBudgets, Place, Reconcile,
     Recount, Refund, ReleaseHold, RollUpLedger, SetBudget, SettleHold, ShowBudget, ShowPlace, SweepLedger,
     TrimLedger, Unverified, Verify, WindowView, home as budget_home,
 };
@@ -135,6 +135,8 @@ pub enum Command {
     BookCharge(BookCharge),
     /// Give back what a charge took.
     Refund(Refund),
+    /// See [`Adjust`].
+    Adjust(Adjust),
     /// Set money aside without a lease.
     HoldBudget(HoldBudget),
     /// Ask for more under a hold.
@@ -204,6 +206,7 @@ impl Command {
             Self::ChargeLease(c) => c.cold_keys(partition),
             Self::Recharge(c) => c.cold_keys(partition),
             Self::Refund(c) => c.cold_keys(),
+            Self::Adjust(c) => c.cold_keys(),
             Self::SetBudget(c) => c.cold_keys(),
             Self::RollUpLedger(c) => c.cold_keys(partition),
             Self::FoldLedger(c) => c.cold_keys(),
@@ -533,6 +536,7 @@ pub fn execute(
         Command::ChargeHold(c) => c.run(&mut context),
         Command::BookCharge(c) => c.run(&mut context),
         Command::Refund(c) => c.run(&mut context),
+        Command::Adjust(c) => c.run(&mut context),
         Command::HoldBudget(c) => c.run(&mut context),
         Command::ExtendHold(c) => c.run(&mut context),
         Command::SettleHold(c) => c.run(&mut context),

@@ -119,7 +119,13 @@ impl RollUp {
     pub fn of(seq: u64, entry: &Entry) -> Option<Self> {
         let mut rolled = Self { first: seq, last: seq, ..Self::default() };
         match entry.kind {
-            EntryKind::Charge | EntryKind::Adjustment => rolled.spent.add(&entry.amounts),
+            EntryKind::Charge => rolled.spent.add(&entry.amounts),
+            EntryKind::Adjustment => {
+                rolled.spent.add(&entry.amounts);
+                if let Some(less) = &entry.less {
+                    rolled.refunded.add(less);
+                }
+            }
             EntryKind::Refund => rolled.refunded.add(&entry.amounts),
             EntryKind::TopUp | EntryKind::CarryOver | EntryKind::Repair | EntryKind::Quarantined => {
                 return None;
@@ -172,7 +178,12 @@ impl Carried {
         for window in self.windows.iter_mut().filter(|window| window.is(name, since)) {
             match entry.kind {
                 // The counters were checked when it was booked.
-                EntryKind::Charge | EntryKind::Adjustment => _ = window.used.add(&entry.amounts),
+                EntryKind::Charge | EntryKind::Adjustment => {
+                    _ = window.used.add(&entry.amounts);
+                    if let Some(less) = &entry.less {
+                        window.used.take(less);
+                    }
+                }
                 EntryKind::Refund => window.used.take(&entry.amounts),
                 EntryKind::TopUp | EntryKind::CarryOver | EntryKind::Repair | EntryKind::Quarantined => {}
             }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use stint_api::{
-    BudgetChargeRequest, ChargeReply, ChargeRequest, DEFAULT_NAMESPACE, ExtendReply, LeaseHoldRequest,
-    Problem, RefundRequest,
+    AdjustRequest, BudgetChargeRequest, ChargeReply, ChargeRequest, DEFAULT_NAMESPACE, ExtendReply,
+    LeaseHoldRequest, Problem, RefundRequest,
 };
 use stint_core::command::{
-    BookCharge, ChargeBudget, ChargeLease, ExtendHold, LeaseBudgets, LeasePermit, Outcome, Refund,
+    Adjust, BookCharge, ChargeBudget, ChargeLease, ExtendHold, LeaseBudgets, LeasePermit, Outcome, Refund,
     budget_home,
 };
 use stint_core::model::PermitCharge;
@@ -70,6 +70,26 @@ impl Engine {
             amounts: budget::kept_amounts(&request.amounts),
         };
         let reply = booked(self.0.call(home, Command::Refund(refund)).await?)?;
+        Ok(ChargeReply { amounts: request.amounts, ..reply })
+    }
+}
+
+impl Engine {
+    /// Sets right what a budget has used, once per id.
+    pub async fn adjust(&self, path: &str, request: AdjustRequest) -> Result<ChargeReply, Problem> {
+        request.validate()?;
+        let namespace = request.namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+        check_budget(&namespace, path)?;
+        let home = budget_home(&namespace, path);
+        let adjust = Adjust {
+            namespace,
+            path: path.to_owned(),
+            id: request.id,
+            more: budget::kept_amounts(&request.amounts),
+            less: budget::kept_amounts(&request.less),
+            reason: request.reason,
+        };
+        let reply = booked(self.0.call(home, Command::Adjust(adjust)).await?)?;
         Ok(ChargeReply { amounts: request.amounts, ..reply })
     }
 }

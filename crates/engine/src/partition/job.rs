@@ -169,6 +169,7 @@ pub(super) fn subject(command: &Command) -> Option<ExecutionId> {
         | Command::ChargeHold(_)
         | Command::BookCharge(_)
         | Command::Refund(_)
+        | Command::Adjust(_)
         | Command::HoldBudget(_)
         | Command::ExtendHold(_)
         | Command::SettleHold(_)

@@ -370,6 +370,7 @@ fn name(command: &Command) -> &'static str {
         Command::ChargeHold(_) => "charge_hold",
         Command::BookCharge(_) => "book_charge",
         Command::Refund(_) => "refund",
+        Command::Adjust(_) => "adjust",
         Command::HoldBudget(_) => "hold_budget",
         Command::ExtendHold(_) => "extend_hold",
         Command::SettleHold(_) => "settle_hold",

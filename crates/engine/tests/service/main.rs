@@ -8,6 +8,7 @@ mod budgets;
 mod bulk;
 mod cancel;
 mod chaos;
+mod corrections;
 mod drain;
 mod events;
 mod exchange;

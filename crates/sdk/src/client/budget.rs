@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use stint_api::{
-    Amounts, Budget, BudgetChargeRequest, BudgetSettings, BudgetsReply, ChargeReply, ExtendReply,
-    ExtendRequest, HoldReply, HoldRequest, LedgerEntry, LedgerReply, LedgerRequest, PricesReply,
+    AdjustRequest, Amounts, Budget, BudgetChargeRequest, BudgetSettings, BudgetsReply, ChargeReply,
+    ExtendReply, ExtendRequest, HoldReply, HoldRequest, LedgerEntry, LedgerReply, LedgerRequest, PricesReply,
     PricesRequest, RaiseRequest, ReconcileReply, ReconcileRequest, RefundRequest, ReleaseHoldReply,
     ReleaseHoldRequest, ReportReply, ReportRequest, SettleCharge, SettleReply, SettleRequest, TopUpRequest,
 };
@@ -216,6 +216,23 @@ impl BudgetHandle {
     pub async fn refund(&self, mut request: RefundRequest) -> Result<ChargeReply, Error> {
         self.client.own(&mut request.namespace);
         self.client.tell(Money::Refund(self.path.clone(), request)).await
+    }
+
+    /// Sets right what it has used, by an entry of its own in the present period.
+    ///
+    /// ```
+    /// # use stint::api::AdjustRequest;
+    /// # use stint::{Amounts, Client};
+    /// # async fn example(client: Client) -> Result<(), stint::Error> {
+    /// let less = Amounts::of([("usd_micros", 1_200)]);
+    /// let bill = AdjustRequest { id: "bill-11".into(), less, ..AdjustRequest::default() };
+    /// client.budget("acme/search").adjust(bill).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn adjust(&self, mut request: AdjustRequest) -> Result<ChargeReply, Error> {
+        self.client.own(&mut request.namespace);
+        self.client.tell(Money::Adjust(self.path.clone(), request)).await
     }
 
     /// Entries of its ledger and of all below it. Pages are fetched as they are needed.

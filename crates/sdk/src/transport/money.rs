@@ -1,9 +1,9 @@
 //! What is said about money, and where each of it goes.
 
 use stint_api::{
-    BudgetChargeRequest, BudgetSettings, ChargeRequest, ExtendRequest, HoldRequest, LeaseHoldRequest,
-    LedgerRequest, PricesRequest, RaiseRequest, ReconcileRequest, RefundRequest, ReleaseHoldRequest,
-    ReportRequest, SettleRequest, SuspendedRequest, TopUpRequest,
+    AdjustRequest, BudgetChargeRequest, BudgetSettings, ChargeRequest, ExtendRequest, HoldRequest,
+    LeaseHoldRequest, LedgerRequest, PricesRequest, RaiseRequest, ReconcileRequest, RefundRequest,
+    ReleaseHoldRequest, ReportRequest, SettleRequest, SuspendedRequest, TopUpRequest,
 };
 
 use super::{Page, Target};
@@ -40,6 +40,8 @@ pub enum Money {
     Hold(String, HoldRequest),
     /// `POST budgets/{path}:charge`.
     Charge(String, BudgetChargeRequest),
+    /// `POST budgets/{path}:adjust`.
+    Adjust(String, AdjustRequest),
     /// `POST budgets/{path}:refund`.
     Refund(String, RefundRequest),
     /// `POST budgets/{path}:reconcile`.

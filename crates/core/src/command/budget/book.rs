@@ -209,6 +209,7 @@ fn carry_over(
         put_counters(context, namespace, path, after);
         for entry in entries {
             append(context, namespace, &entry);
+            context.event_of_budget(namespace, path, EventKind::BudgetCarriedOver);
         }
     }
     Ok(())

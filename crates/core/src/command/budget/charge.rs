@@ -260,6 +260,10 @@ impl Booking<'_> {
         if priced_now {
             context.event_of_budget(namespace, path, EventKind::BudgetChanged);
         }
+        // What an attempt spends is an event of its execution.
+        if self.execution.is_none() {
+            context.event_of_budget(namespace, path, EventKind::BudgetCharged);
+        }
         Ok(booked)
     }
 
@@ -387,6 +391,10 @@ impl Refund {
         if !charge.amounts.covers(&refunded) {
             return Err(Refusal::RefundTooLarge { charge: self.charge_id.clone() });
         }
+        // It is told of whom and of what the charge was.
+        let of = context.decode::<Entry>(&key::entry(namespace, tree, charge.seq))?;
+        let of =
+            of.unwrap_or_else(|| Entry::new(charge.at, EntryKind::Charge, &charge.path, Amounts::default()));
         let now: Millis = context.now();
         charge.refunded = Some(refunded);
         context.put_cold(at, charge.encode());
@@ -396,6 +404,10 @@ impl Refund {
             booked_at: Some(charge.at),
             step: Some(self.charge_id.clone()),
             refunds: Some(charge.seq),
+            execution: of.execution,
+            attempt: of.attempt,
+            execution_kind: of.execution_kind,
+            model: of.model,
             ..Entry::new(now, EntryKind::Refund, &charge.path, self.amounts.clone())
         };
         let seq = book::append(context, namespace, &entry);
@@ -411,7 +423,7 @@ impl Refund {
             unpriced: None,
         };
         context.put_cold(own, record.encode());
-        context.event_of_budget(namespace, &charge.path, EventKind::BudgetChanged);
+        context.event_of_budget(namespace, &charge.path, EventKind::BudgetRefunded);
         grant_waiting(context, namespace, &charge.path);
         Ok(Outcome::Booked(Booked { seq, ..Booked::default() }))
     }

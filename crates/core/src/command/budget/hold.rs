@@ -5,6 +5,7 @@ use super::super::permit::{Spent, tell};
 use super::super::{Outcome, Refusal};
 use super::{Booked, ChargeHold, book, queue, room};
 use crate::Millis;
+use crate::event::EventKind;
 use crate::ids::HoldId;
 use crate::key;
 use crate::model::{
@@ -144,6 +145,7 @@ impl HoldBudget {
         };
         let held = view(self.id, &hold);
         context.put_record(key::hold(&at), Some(Record::Hold(Box::new(hold))));
+        context.event_of_budget(namespace, path, EventKind::BudgetHeld);
         Ok(Outcome::Held(held))
     }
 }
@@ -256,6 +258,7 @@ impl ReleaseHold {
 fn end(context: &mut Context<'_>, hold: HoldId) {
     let at = HoldKey::Free(hold);
     if let Some(hold) = context.partition.hold(&at).cloned() {
+        context.event_of_budget(&hold.namespace, &hold.path, EventKind::BudgetReleased);
         queue::release(context, at, &hold);
     }
 }

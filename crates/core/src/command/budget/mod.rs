@@ -7,6 +7,7 @@
 //! | `book.rs` | an entry of the ledger, and the counters with it |
 //! | `charge.rs` | what was spent, by path and under a hold |
 //! | `hold.rs` | holds without a lease, and extends of any |
+//! | `adjust.rs` | the ledger is set right by hand |
 //! | `queue.rs` | executions ask, wait and are granted |
 //! | `elapse.rs` | what the clock has to do |
 //! | `read.rs` | budgets as they stand |
@@ -15,6 +16,7 @@
 //! | `fold.rs` | hours long ago become days |
 //! | `trim_ledger.rs` | entries long ago go |
 
+mod adjust;
 mod book;
 mod charge;
 mod elapse;
@@ -28,6 +30,7 @@ mod room;
 mod set;
 mod trim_ledger;
 
+pub use adjust::Adjust;
 pub(super) use charge::deliver as charge_delivered;
 pub use charge::{BookCharge, Booked, ChargeBudget, ChargeHold, Refund};
 pub use elapse::Elapse;

@@ -12,7 +12,7 @@ use crate::ids::PartitionId;
 use crate::key;
 use crate::model::{
     Amounts, Ask, Denial, ENDED_HOLD_MS, ESTIMATE_SHARE, EndedHold, Estimate, HeldPermit, Hold, HoldKey,
-    Message, PermitKey, Record, Shortfall, is_under, tree,
+    Message, PermitKey, Record, Shortfall, is_under, levels, tree,
 };
 
 /// Grants of one command: more follow with the next.
@@ -65,7 +65,7 @@ pub(in super::super) fn asked(context: &mut Context<'_>, key: PermitKey, ask: &A
     }
     let shortfall = short.or_else(|| ahead(context, ask, &amounts)).unwrap_or_else(|| behind(ask));
     if !ask.queue {
-        drop_waiter(context, key);
+        context.put_record(key::waiter(&key), None);
         answer(context, key, Message::Refused { key, denial: Denial::NotNow(shortfall) });
         return Ok(());
     }
@@ -170,8 +170,14 @@ fn put_hold(context: &mut Context<'_>, key: PermitKey, ask: &Ask, amounts: Amoun
 
 fn drop_waiter(context: &mut Context<'_>, key: PermitKey) {
     let at = key::waiter(&key);
-    if context.partition.other(&at).is_some() {
-        context.put_record(at, None);
+    let Some(Record::Waiter(ask)) = context.partition.other(&at) else { return };
+    let (namespace, path) = (ask.namespace.clone(), ask.path.clone());
+    context.put_record(at, None);
+    for level in levels(&path) {
+        let is_budget = context.partition.budget(&namespace, level).is_some();
+        if is_budget && context.partition.waiting(&namespace, level) == 0 {
+            context.event_of_budget(&namespace, level, EventKind::BudgetOpened);
+        }
     }
 }
 

@@ -292,6 +292,9 @@ impl Recount {
                         if let Some(period) = periods.get_mut(place) {
                             // The counters were checked when it was booked.
                             _ = period.used.add(&entry.amounts);
+                            if let Some(less) = &entry.less {
+                                period.used.take(less);
+                            }
                         }
                     }
                     EntryKind::Refund => {

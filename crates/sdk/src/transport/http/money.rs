@@ -26,6 +26,7 @@ impl<'a> Call<'a> {
             Money::TopUp(path, body) => Self::post(budget(path), body).verb("topup"),
             Money::Hold(path, body) => Self::post(budget(path), body).verb("hold"),
             Money::Charge(path, body) => Self::post(budget(path), body).verb("charge"),
+            Money::Adjust(path, body) => Self::post(budget(path), body).verb("adjust"),
             Money::Refund(path, body) => Self::post(budget(path), body).verb("refund"),
             Money::Reconcile(path, body) => Self::post(budget(path), body).verb("reconcile"),
             Money::Ledger(Target { namespace, name }, request) => {
@@ -64,9 +65,11 @@ pub(super) fn reply(money: &Money, body: &[u8]) -> Result<Reply, SendError> {
         Money::DeleteBudget { .. } => Reply::Deleted(()),
         Money::Budgets { .. } => Reply::Budgets(read(body)?),
         Money::Hold(..) => Reply::Held(read(body)?),
-        Money::Charge(..) | Money::Refund(..) | Money::ChargeHold(..) | Money::ChargeLease(..) => {
-            Reply::Charged(read(body)?)
-        }
+        Money::Charge(..)
+        | Money::Refund(..)
+        | Money::Adjust(..)
+        | Money::ChargeHold(..)
+        | Money::ChargeLease(..) => Reply::Charged(read(body)?),
         Money::Reconcile(..) => Reply::Reconciled(read(body)?),
         Money::Ledger(..) => Reply::Ledger(read(body)?),
         Money::Report(..) => Reply::Report(read(body)?),

@@ -21,6 +21,7 @@ pub(super) async fn call(engine: &Engine, money: &Money) -> Result<Reply, SendEr
         Money::TopUp(path, body) => Reply::Budget(Box::new(boxed(engine.top_up_budget(&path, body)).await?)),
         Money::Hold(path, body) => Reply::Held(boxed(engine.hold_budget(&path, body)).await?),
         Money::Charge(path, body) => Reply::Charged(boxed(engine.charge_budget(&path, body)).await?),
+        Money::Adjust(path, body) => Reply::Charged(boxed(engine.adjust(&path, body)).await?),
         Money::Refund(path, body) => Reply::Charged(boxed(engine.refund(&path, body)).await?),
         Money::Reconcile(path, body) => Reply::Reconciled(boxed(engine.reconcile(&path, body)).await?),
         Money::Ledger(of, request) => {

@@ -2,6 +2,7 @@
 //!
 //! A path has several segments and its verb stands behind it: what no router can tell apart is told apart here.
 
+mod adjust;
 mod charge;
 mod csv;
 mod delete;
@@ -36,7 +37,7 @@ pub(super) const ROUTE: &str = "/v1/budgets/{*path}";
 
 /// What a request does to a budget, by the verb behind its path.
 const READS: [&str; 3] = ["ledger", "report", "tree"];
-const ACTS: [&str; 6] = ["charge", "hold", "raise", "reconcile", "refund", "topup"];
+const ACTS: [&str; 7] = ["adjust", "charge", "hold", "raise", "reconcile", "refund", "topup"];
 
 /// The path of a budget, without the verb behind it.
 pub(super) struct BudgetPath(pub(super) String);
@@ -57,6 +58,7 @@ pub(super) fn described() -> Vec<UtoipaMethodRouter<App>> {
         routes!(top_up::top_up),
         routes!(charge::charge),
         routes!(refund::refund),
+        routes!(adjust::adjust),
         routes!(hold::hold),
         routes!(reconcile::reconcile),
     ]
@@ -97,6 +99,7 @@ async fn act(State(app): State<App>, request: Request) -> Response {
         "topup" => Ok(top_up::top_up.call(request, app).await),
         "charge" => Ok(charge::charge.call(request, app).await),
         "refund" => Ok(refund::refund.call(request, app).await),
+        "adjust" => Ok(adjust::adjust.call(request, app).await),
         "hold" => Ok(hold::hold.call(request, app).await),
         "reconcile" => Ok(reconcile::reconcile.call(request, app).await),
         _ => Err(request),
