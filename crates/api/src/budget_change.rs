@@ -220,11 +220,10 @@ impl AdjustRequest {
     /// Checks the id, the amounts and the reason.
     pub fn validate(&self) -> Result<(), Problem> {
         check::text("id", &self.id, CHARGE_ID_BYTES)?;
-        if self.less.is_empty() {
-            self.amounts.validate_some("amounts")?;
-        } else {
-            self.less.validate_some("less")?;
-            self.amounts.validate("amounts")?;
+        self.amounts.validate("amounts")?;
+        self.less.validate("less")?;
+        if self.amounts.0.values().chain(self.less.0.values()).all(|amount| *amount == 0) {
+            return Err(Problem::invalid("amounts", "expected `amounts` or `less` above 0"));
         }
         self.reason.as_ref().map_or(Ok(()), |reason| check::text("reason", reason, REASON_BYTES))?;
         check::optional_name("namespace", self.namespace.as_ref())

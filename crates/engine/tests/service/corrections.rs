@@ -11,7 +11,8 @@ use crate::budgets::{spending, usd};
 impl Bed {
     /// What was spent of `acme` by something: keys with money.
     async fn spent_by(&self, by: ReportBy) -> Vec<(String, i64)> {
-        let report = self.engine.report("default", "acme", ReportRequest { by, ..ReportRequest::default() });
+        let report =
+            self.engine.report("default", "acme", ReportRequest { by: Some(by), ..ReportRequest::default() });
         let rows = report.await.unwrap().rows.into_iter();
         let money = |row: stint_api::ReportRow| {
             let amounts = serde_json::to_value(&row.amounts).unwrap();
@@ -35,7 +36,8 @@ async fn a_refund_is_taken_off_what_its_charge_is_reported_under() {
     bed.engine.charge(&lease.lease, charge).await.unwrap();
     bed.complete(&lease, "1").await.unwrap();
     pass(1_000).await;
-    let refund = RefundRequest { id: "r1".into(), charge_id: "c1".into(), amounts: usd(400), namespace: None };
+    let refund =
+        RefundRequest { id: "r1".into(), charge_id: "c1".into(), amounts: usd(400), namespace: None };
     bed.engine.refund("acme", refund).await.unwrap();
     for (by, key) in [
         (ReportBy::Model, "m"),
