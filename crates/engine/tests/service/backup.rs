@@ -39,7 +39,7 @@ async fn engine(store: &MemoryStore) -> Result<Engine, OpenError> {
 }
 
 /// All pieces, as fast as they come.
-async fn taken(mut backup: Backup) -> Vec<u8> {
+pub(crate) async fn taken(mut backup: Backup) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(piece) = backup.next().await {
         bytes.extend_from_slice(&piece);
@@ -59,7 +59,7 @@ fn verified(bytes: &[u8]) -> Contents {
     contents
 }
 
-async fn restored(bytes: &[u8]) -> MemoryStore {
+pub(crate) async fn restored(bytes: &[u8]) -> MemoryStore {
     let store = memory(None);
     restore_into(&store, bytes).await.unwrap();
     store

@@ -11,6 +11,7 @@ use stint_core::command::budget_home;
 use stint_core::key;
 use stint_core::model::{Entry, EntryKind, is_under};
 
+use crate::backup::{restored, taken};
 use crate::bed::{Bed, START_MS, claim, json, pass};
 
 const HOUR: i64 = 3_600_000;
@@ -296,4 +297,27 @@ async fn past_the_retention_entries_go_and_their_sums_stay() {
     let books = tree.books();
     tree.pass(2 * DAY).await;
     assert!(tree.books() == books, "nothing is left to do");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_has_what_a_ledger_comes_to_and_how_far_it_was_dealt_with() {
+    let mut tree = Tree::new(11).await;
+    let settings = NamespaceSettings { ledger_retention_ms: Some(DAY as u64), ..Default::default() };
+    tree.bed.engine.set_namespace("default", settings).await.unwrap();
+    for _ in 0..16 {
+        tree.spend().await;
+        tree.pass(6 * HOUR).await;
+    }
+    let books = tree.books();
+    for kind in b"uhdk" {
+        assert!(books.iter().any(|(key, _)| key[0] == *kind), "there is no {}", char::from(*kind));
+    }
+    let report = tree.report("acme", &ReportRequest::default()).await;
+    let bytes = taken(tree.bed.engine.backup().unwrap()).await;
+    tree.bed = Bed::on(restored(&bytes).await).await;
+    assert!(tree.books() == books, "the records are those of before");
+    let again = tree.report("acme", &ReportRequest::default()).await;
+    assert_eq!((again.rows, again.total), (report.rows, report.total));
+    assert_eq!(again.detailed_since, report.detailed_since);
+    assert!(tree.reconcile().await.is_empty());
 }
