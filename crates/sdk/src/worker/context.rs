@@ -337,7 +337,10 @@ fn read<T: DeserializeOwned>(key: &str, stored: &Payload) -> Result<T, Failure> 
 }
 
 fn refused(key: &str, problem: &Problem) -> Failure {
-    Failure::new(problem.code.as_str(), format!("step `{key}`: {problem}"))
+    Failure::new(
+        problem.code.as_str(),
+        format!("step `{key}`: {}. {}", problem.detail, problem.remedy_text()),
+    )
 }
 
 fn system_time(ms: i64) -> SystemTime {

@@ -232,5 +232,5 @@ enum More {
 }
 
 fn refused(what: &str, problem: &Problem) -> Failure {
-    Failure::new(problem.code.as_str(), format!("{what}: {problem}"))
+    Failure::new(problem.code.as_str(), format!("{what}: {}. {}", problem.detail, problem.remedy_text()))
 }
