@@ -130,6 +130,75 @@ fn a_hold_with_very_many_extends_is_still_the_one_that_was_asked_for() {
     assert!(hold(&mut world, "acme", 1, 1).is_ok());
 }
 
+/// What attempts of a kind have cost, as far as it is learned.
+fn learned(world: &mut World) -> Estimate {
+    let at = key::estimate("default", "acme", "count");
+    let Some(stored) = world.bed(1).store.get(&at) else { return Estimate::default() };
+    match Record::decode(&at.bytes, stored).unwrap() {
+        Record::Estimate(estimate) => *estimate,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_attempt_that_was_stopped_or_given_back_and_went_on_is_learned_as_one_when_it_is_over() {
+    let mut world = World::new(&["acme"]);
+    world.budget("acme", 100);
+    let started = |world: &mut World| {
+        world.claim(1);
+        world.settle();
+        let lease = world.claim(1)[0];
+        (lease, lease.epoch)
+    };
+    for n in 1..=ESTIMATED_FROM {
+        world.submit(&[("acme", 10)], |_| ());
+        let (lease, _) = started(&mut world);
+        world.charge(lease, &format!("first-{n}"), 101);
+        world.settle();
+        world.e().run(Command::Suspend(Suspend { lease })).unwrap();
+        world.settle();
+        assert_eq!(learned(&mut world).count, n - 1, "what it costs is not known yet");
+        world.budget("acme", 1_000 * u64::from(n));
+        world.settle();
+        let (lease, epoch) = started(&mut world);
+        assert_eq!(epoch, 2);
+        // It is given back unused, and what is held for it is not used for a while.
+        world.e().release(lease).unwrap();
+        world.settle();
+        world.claim(1);
+        world.settle();
+        world.pass(UNUSED_MS);
+        world.settle();
+        assert_eq!(learned(&mut world).count, n - 1, "it goes on");
+        let (lease, epoch) = started(&mut world);
+        assert_eq!(epoch, 3);
+        world.charge(lease, &format!("second-{n}"), 20);
+        world.complete(lease);
+        world.settle();
+        assert_eq!(learned(&mut world).count, n, "once");
+        // Nothing is free for the next one once it has spent.
+        let used = world.used("acme");
+        world.budget("acme", used + 100);
+        world.settle();
+    }
+    // Another attempt begins anew.
+    world.submit(&[("acme", 10)], |_| ());
+    let (lease, _) = started(&mut world);
+    world.charge(lease, "failed", 9);
+    world.e().fail(lease, "Broken").unwrap();
+    world.settle();
+    world.pass(2_000);
+    let (lease, _) = started(&mut world);
+    world.charge(lease, "again", 1);
+    world.complete(lease);
+    world.settle();
+    let mut alike = Estimate::default();
+    (0..ESTIMATED_FROM).for_each(|_| alike.record(&usd(121)));
+    alike.record(&usd(9));
+    alike.record(&usd(1));
+    assert_eq!(learned(&mut world), alike);
+}
+
 #[test]
 fn what_is_learned_holds_something_under_a_small_limit_too() {
     let mut world = World::new(&["acme"]);

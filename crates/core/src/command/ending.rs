@@ -83,7 +83,7 @@ pub(super) fn end(
     // By its worker's word, or without ever having been started: nothing is in doubt.
     let settled = !was_running || settles(ended.body) || ended.outcome == AttemptOutcome::Completed;
     if was_running && !execution.policy.budgets.is_empty() {
-        permit::end_lease(context, &mut execution, settled);
+        permit::end_lease(context, &mut execution, settled, true);
     } else {
         permit::end_all(context, &mut execution, settled);
     }
@@ -126,7 +126,7 @@ pub(super) fn close_attempt(
 ) {
     let spoken = ended.body.is_some();
     if execution.state() == State::Running {
-        permit::end_lease(context, execution, spoken);
+        permit::end_lease(context, execution, spoken, true);
     }
     let Some(lease) = execution.lease.take() else { return };
     let attempt = Attempt {

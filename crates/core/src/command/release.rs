@@ -59,7 +59,7 @@ pub(super) fn give_back(
         Some(_) => return permit::stopped(context, execution, settles(body), body),
     }
     let resumed = execution.spending.as_deref().is_some_and(|spending| spending.resumed == Some(true));
-    permit::end_lease(context, &mut execution, body.is_none() || settles(body));
+    permit::end_lease(context, &mut execution, body.is_none() || settles(body), false);
     if let Some(spending) = execution.spending.as_deref_mut() {
         // It is the same attempt when it goes on, and what it has spent is the attempt's.
         spending.given_back = Some(true);

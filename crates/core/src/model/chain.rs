@@ -66,6 +66,9 @@ pub enum Message {
         /// By its worker's word, or never used; else what is left is in doubt.
         #[n(1)]
         settled: bool,
+        /// The attempt is over with it, and what it has spent is what it cost; else it goes on, or never began.
+        #[n(2)]
+        over: bool,
     },
     /// The first of a new chain: all permits that the sender holds or asks for there.
     #[n(6)]

@@ -76,6 +76,9 @@ pub struct Hold {
     /// The most that may be granted in all, by the execution's caps; a dimension that is not named has none.
     #[n(9)]
     pub cap: Option<Vec<(String, u64)>>,
+    /// What the same attempt spent under its earlier holds: a budget stopped it, or its work was given back.
+    #[n(10)]
+    pub before: Option<Amounts>,
 }
 
 /// An extend and its answer.
@@ -161,6 +164,9 @@ pub struct Ask {
     /// The most that may be held, by its caps; a dimension that is not named has none.
     #[n(7)]
     pub cap: Option<Vec<(String, u64)>>,
+    /// What the attempt has spent already, if it is one that goes on.
+    #[n(8)]
+    pub before: Option<Amounts>,
 }
 
 /// What keeps something from being held: the first limit in the way, from the root down.

@@ -44,6 +44,7 @@ fn ask() -> Ask {
         order: AT - 600_000,
         queue: true,
         cap: Some(vec![("usd_micros".into(), 0)]),
+        before: Some(usd(700)),
     }
 }
 
@@ -118,6 +119,7 @@ fn hold() -> Hold {
         }]),
         granted: usd(30_000),
         cap: Some(vec![("usd_micros".into(), 40_000)]),
+        before: Some(usd(700)),
     }
 }
 
@@ -298,7 +300,7 @@ pub fn samples() -> Vec<(String, Vec<u8>)> {
         ("link-ask", link(Message::Ask { key: key(), ask: ask() })),
         ("link-reorder", link(Message::Reorder { key: key(), order: -5 })),
         ("link-charge", link(Message::Charge(permit_charge))),
-        ("link-end", link(Message::End { key: key(), settled: true })),
+        ("link-end", link(Message::End { key: key(), settled: true, over: true })),
         ("link-permits", link(Message::Permits { held, pending: vec![key()] })),
         ("link-granted", link(Message::Granted { key: key(), held: usd(30_000) })),
         ("link-queued", link(Message::Queued { key: key(), shortfall: shortfall() })),

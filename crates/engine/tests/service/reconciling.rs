@@ -30,6 +30,7 @@ fn stray_hold(key: PermitKey) -> Write {
         extends: None,
         granted: Amounts::of([("usd_micros", 600)]),
         cap: None,
+        before: None,
     };
     let value = Some(Record::Hold(Box::new(hold)).encode().into());
     Write { table: Table::Live, key: key::hold(&HoldKey::Permit(key)).bytes, value }

@@ -142,6 +142,7 @@ impl HoldBudget {
             extends: None,
             granted: self.amounts.clone(),
             cap: None,
+            before: None,
         };
         let held = view(self.id, &hold);
         context.put_record(key::hold(&at), Some(Record::Hold(Box::new(hold))));

@@ -164,6 +164,7 @@ fn put_hold(context: &mut Context<'_>, key: PermitKey, ask: &Ask, amounts: Amoun
         extends: None,
         granted: amounts,
         cap: ask.cap.clone(),
+        before: ask.before.clone(),
     };
     context.put_record(key::hold(&HoldKey::Permit(key)), Some(Record::Hold(Box::new(hold))));
 }
@@ -240,13 +241,17 @@ pub(in super::super) fn reordered(context: &mut Context<'_>, key: PermitKey, ord
 }
 
 /// A permit is wanted no longer.
-pub(in super::super) fn ended(context: &mut Context<'_>, key: PermitKey, settled: bool) {
+pub(in super::super) fn ended(context: &mut Context<'_>, key: PermitKey, settled: bool, over: bool) {
     if let Some(ask) = context.partition.waiter(&key).cloned() {
         drop_waiter(context, key);
         grant_waiting(context, &ask.namespace, &ask.path);
     }
     let at = HoldKey::Permit(key);
-    let Some(hold) = context.partition.hold(&at).cloned() else { return };
+    let Some(mut hold) = context.partition.hold(&at).cloned() else { return };
+    if !over {
+        // The attempt goes on under another hold, which knows of this one: what it costs is learned once.
+        hold.kind = None;
+    }
     if settled {
         release(context, at, &hold);
     } else {
@@ -256,15 +261,17 @@ pub(in super::super) fn ended(context: &mut Context<'_>, key: PermitKey, settled
 
 /// Ends a hold by its owner's word: what is left of it is free.
 pub(super) fn release(context: &mut Context<'_>, at: HoldKey, hold: &Hold) {
+    let mut cost = hold.before.clone().unwrap_or_default();
     if let (Some(kind), HoldKey::Permit(_)) = (&hold.kind, at)
-        && !hold.charged.is_zero()
+        && cost.add(&hold.charged).is_ok()
+        && !cost.is_zero()
     {
         let key = key::estimate(&hold.namespace, &hold.path, kind);
         let mut estimate = match context.partition.other(&key) {
             Some(Record::Estimate(estimate)) => Estimate::clone(estimate),
             _ => Estimate::default(),
         };
-        estimate.record(&hold.charged);
+        estimate.record(&cost);
         context.put_record(key, Some(Record::Estimate(Box::new(estimate))));
     }
     forget(context, at, hold);
@@ -318,7 +325,7 @@ pub(in super::super) fn compared(
         .map(|(key, _)| key)
         .collect();
     for key in waiters.into_iter().chain(holds).filter(|key| !named.contains(key)) {
-        ended(context, key, true);
+        ended(context, key, true, false);
     }
     for HeldPermit { key, ask } in held {
         if context.partition.hold(&HoldKey::Permit(*key)).is_none() {

@@ -66,7 +66,7 @@ fn claim_held(context: &mut Context<'_>) {
 fn give_back(context: &mut Context<'_>, key: PermitKey) {
     // Whose tree it was is known from whoever answered; an execution that is gone has no paths any more.
     if let Some(from) = context.from() {
-        tell(context, from, Message::End { key, settled: true });
+        tell(context, from, Message::End { key, settled: true, over: false });
     }
 }
 

@@ -1,7 +1,7 @@
 //! A claim wants an execution that has no permits yet: they are asked for.
 
 use super::super::context::Context;
-use super::cap::caps_left;
+use super::cap::{caps_left, spent};
 use super::{tell, tree_of};
 use crate::ids::{ExecutionId, PartitionId};
 use crate::model::{Ask, Execution, HeldPermit, Message, Permit, PermitKey, PermitState, TENTATIVE_MS};
@@ -66,6 +66,7 @@ fn question(execution: &Execution, n: usize, queue: bool) -> Option<Ask> {
         order: execution.order,
         queue,
         cap: caps_left(used, execution),
+        before: spent(execution).1.filter(|spent| !spent.is_zero()).cloned(),
     })
 }
 

@@ -67,7 +67,7 @@ fn used_up(execution: &Execution) -> Option<(String, String)> {
 }
 
 /// What counts against the caps of what starts next: of all attempts, and of the attempt if it is one that goes on.
-fn spent(execution: &Execution) -> (Option<&Amounts>, Option<&Amounts>) {
+pub(super) fn spent(execution: &Execution) -> (Option<&Amounts>, Option<&Amounts>) {
     let Some(spending) = execution.spending.as_deref() else { return (None, None) };
     let goes_on = execution.state() != State::Ready || spending.given_back == Some(true);
     (Some(&spending.spent), goes_on.then_some(&spending.attempt_spent))

@@ -62,7 +62,7 @@ pub(super) fn take(context: &mut Context<'_>, from: PartitionId, message: &Messa
         Message::Ask { key, ask } => budget::asked(context, *key, ask)?,
         Message::Reorder { key, order } => budget::reordered(context, *key, *order),
         Message::Charge(charge) => budget::charge_delivered(context, charge)?,
-        Message::End { key, settled } => budget::ended(context, *key, *settled),
+        Message::End { key, settled, over } => budget::ended(context, *key, *settled, *over),
         Message::Permits { held, pending } => budget::compared(context, from, held, pending),
         Message::Granted { key, held } => granted(context, *key, held),
         Message::Queued { key, shortfall } => queued(context, *key, shortfall),
@@ -90,9 +90,14 @@ fn tree_of(execution: &Execution, n: usize) -> Option<PartitionId> {
     Some(budget::home(&execution.group.namespace, &used.path))
 }
 
-/// Ends every permit that an execution has asked for: exactly once, since it forgets them with it. The caller puts the
-/// execution.
+/// Ends every permit that an execution has asked for, and no attempt was started with: exactly once, since it forgets them
+/// with it. The caller puts the execution.
 pub(super) fn end_all(context: &mut Context<'_>, execution: &mut Execution, settled: bool) {
+    end_each(context, execution, settled, false);
+}
+
+/// The same; `over` if an attempt was started with them, and is over.
+fn end_each(context: &mut Context<'_>, execution: &mut Execution, settled: bool, over: bool) {
     let Some(spending) = execution.spending.as_deref_mut() else { return };
     let permits = std::mem::take(&mut spending.permits);
     spending.until = None;
@@ -101,7 +106,7 @@ pub(super) fn end_all(context: &mut Context<'_>, execution: &mut Execution, sett
     for (n, permit) in permits.into_iter().enumerate() {
         let (Some(permit), Some(tree)) = (permit, tree_of(execution, n)) else { continue };
         let key = PermitKey { execution: execution.id, ask: permit.ask, n: n as u8 };
-        tell(context, tree, Message::End { key, settled });
+        tell(context, tree, Message::End { key, settled, over });
     }
 }
 
@@ -131,8 +136,8 @@ pub(super) fn reorder(context: &mut Context<'_>, execution: &Execution) {
 }
 
 /// What every end of a lease does to an execution that names budgets: its time counts, its permits end, and charges that
-/// come late will find them. `spoken` if the worker said a last word.
-pub(super) fn end_lease(context: &mut Context<'_>, execution: &mut Execution, spoken: bool) {
+/// come late will find them. `spoken` if the worker said a last word, `over` if the attempt does not go on.
+pub(super) fn end_lease(context: &mut Context<'_>, execution: &mut Execution, spoken: bool, over: bool) {
     if execution.policy.budgets.is_empty() && execution.spending.is_none() {
         return;
     }
@@ -148,7 +153,7 @@ pub(super) fn end_lease(context: &mut Context<'_>, execution: &mut Execution, sp
     if let Some(oldest) = execution.epoch.checked_sub(EPOCHS_MAX).filter(|oldest| *oldest > 0) {
         context.delete_cold(key::epoch(execution.id, oldest));
     }
-    end_all(context, execution, spoken);
+    end_each(context, execution, spoken, over);
 }
 
 /// A worker whose lease was taken without its word has spoken after all: its charges came before, so what is left of its holds
@@ -201,7 +206,8 @@ fn settle(context: &mut Context<'_>, execution: &Execution, epoch: u32, mut reco
     for (n, ask) in record.asks.iter().enumerate().filter(|(_, ask)| **ask > 0) {
         if let Some(tree) = tree_of(execution, n) {
             let key = PermitKey { execution: execution.id, ask: *ask, n: n as u8 };
-            tell(context, tree, Message::End { key, settled: true });
+            // What an attempt has cost that goes on is known when it is over.
+            tell(context, tree, Message::End { key, settled: true, over: true });
         }
     }
     record.settled = true;

@@ -71,7 +71,7 @@ fn suspend(
     spoken: bool,
     body: Option<Hash>,
 ) -> Result<Outcome, Refusal> {
-    end_lease(context, &mut execution, spoken);
+    end_lease(context, &mut execution, spoken, false);
     context.step(&mut execution, Move::Suspend)?;
     execution.stop = None;
     let token = execution.lease.take().map(|lease| lease.token);
