@@ -205,8 +205,8 @@ pub struct ReportReply {
     /// Spent within the last day, per hour.
     #[serde(default)]
     pub burn_per_hour_of_day: Amounts,
-    /// Which of its hard limits is reached first at the rate of the last hour, or of the last day if nothing was spent in it.
-    /// None if none is before its period ends.
+    /// Which hard limit, of it or of one above it, is reached first at the rate at which that one was spent in the last hour,
+    /// or in the last day if nothing was in that. None if none is before its period ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs_out: Option<RunsOut>,
     /// What was spent before this, and is in the sums, is past the ledger's retention: of it only days are known, and no
@@ -235,6 +235,8 @@ pub struct ReportRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunsOut {
+    /// The budget: the one that was asked about, or one above it.
+    pub path: String,
     /// The window.
     pub window: String,
     /// The dimension.

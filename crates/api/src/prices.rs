@@ -37,6 +37,9 @@ pub struct Price {
     /// For 1,000,000 tokens read out of the provider's cache, if they cost something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<u64>,
+    /// For 1,000,000 tokens written into the provider's cache, if they cost something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<u64>,
     /// For 1,000,000 tokens written.
     pub output: u64,
     /// For each call.
@@ -95,6 +98,7 @@ impl Price {
         let amounts = [
             ("input", Some(self.input)),
             ("cached_input", self.cached_input),
+            ("cache_write", self.cache_write),
             ("output", Some(self.output)),
             ("call", Some(self.call)),
         ];

@@ -19,6 +19,9 @@ pub struct Usage {
     /// Those of them that came out of the provider's cache.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cached_input_tokens: u64,
+    /// Others of them, that were written into it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_write_tokens: u64,
     /// Tokens written.
     #[serde(default)]
     pub output_tokens: u64,
@@ -30,7 +33,7 @@ pub struct Usage {
 objects_only!(Usage);
 
 impl Usage {
-    /// Checks the name and the sizes, and that the cached tokens are some of those that were read.
+    /// Checks the name and the sizes, and that tokens out of and into the cache are some of those that were read.
     pub fn validate(&self) -> Result<(), Problem> {
         check::text("model", &self.model, MODEL_BYTES)?;
         let counts = [
@@ -41,9 +44,15 @@ impl Usage {
         for (field, count) in counts {
             count.map_or(Ok(()), check_amount).map_err(|problem| problem.at(field))?;
         }
-        check::range("cached_input_tokens", self.cached_input_tokens, 0, self.input_tokens).map_err(
-            |problem| problem.remedy("Count cached tokens in input_tokens too: they are part of them."),
-        )
+        let part = |field, tokens, most| {
+            check::range(field, tokens, 0, most).map_err(|problem| {
+                problem.remedy(
+                    "Count tokens out of and into the cache in input_tokens too: they are part of them.",
+                )
+            })
+        };
+        part("cached_input_tokens", self.cached_input_tokens, self.input_tokens)?;
+        part("cache_write_tokens", self.cache_write_tokens, self.input_tokens - self.cached_input_tokens)
     }
 }
 

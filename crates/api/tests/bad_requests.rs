@@ -314,7 +314,7 @@ fn usage() {
     accept::<Usage>(
         r#"
         {"model":"m"}
-        {"model":"m","input_tokens":9007199254740991,"cached_input_tokens":5,"output_tokens":7,"calls":0}
+        {"model":"m","input_tokens":9007199254740991,"cached_input_tokens":5,"cache_write_tokens":6,"output_tokens":7,"calls":0}
         "#,
     );
     check::<Usage>(
@@ -326,6 +326,7 @@ fn usage() {
         {"model":"m","input_tokens":1.5} => invalid_field input_tokens
         {"model":"m","output_tokens":18446744073709551616} => invalid_field output_tokens
         {"model":"m","input_tokens":1,"cached_input_tokens":2} => invalid_field cached_input_tokens
+        {"model":"m","input_tokens":3,"cached_input_tokens":2,"cache_write_tokens":2} => invalid_field cache_write_tokens
         {"model":"m","tokens":1} => unknown_field tokens
         ["m"] => invalid_request -
         "#,
@@ -424,6 +425,6 @@ fn prices() {
         "#,
     );
     accept::<PricesRequest>(
-        r#"{"version":7,"unpriced":"quarantine","models":{"gpt-*":{"input":1,"cached_input":0,"output":2,"call":3}}}"#,
+        r#"{"version":7,"unpriced":"quarantine","models":{"gpt-*":{"input":1,"cached_input":0,"cache_write":4,"output":2,"call":3}}}"#,
     );
 }

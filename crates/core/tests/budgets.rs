@@ -273,6 +273,7 @@ fn usage_without_a_price_is_refused_or_kept_aside_and_never_nothing() {
             model: "m-1".into(),
             input_tokens: 10,
             cached_input_tokens: 0,
+            cache_write_tokens: 0,
             output_tokens: 5,
             calls: 1,
         })
@@ -293,7 +294,7 @@ fn usage_without_a_price_is_refused_or_kept_aside_and_never_nothing() {
     table.version = 2;
     table
         .models
-        .insert("m-1".into(), Price { input: 1_000_000, cached_input: None, output: 2_000_000, call: 3 });
+        .insert("m-1".into(), Price { input: 1_000_000, output: 2_000_000, call: 3, ..Price::default() });
     prices(&mut tree, table);
     let priced = tree.charge_as("acme", "r", usage()).unwrap();
     assert_eq!((priced.quarantined, priced.existed), (false, false));

@@ -17,13 +17,14 @@ fn usage(tokens: u64) -> Spent {
         model: "gpt-x".into(),
         input_tokens: tokens,
         cached_input_tokens: 0,
+        cache_write_tokens: 0,
         output_tokens: 0,
         calls: 1,
     })
 }
 
 fn priced(world: &mut World, input: u64, unpriced: Unpriced) {
-    let price = Price { input, cached_input: None, output: 0, call: 0 };
+    let price = Price { input, ..Price::default() };
     let models = BTreeMap::from([("gpt-x".to_owned(), price)]).into_iter().filter(|_| input > 0).collect();
     // Prices are copied from a partition of their own; here each has been told already.
     let table = PriceTable { version: input, unpriced, models };

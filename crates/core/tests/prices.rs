@@ -10,6 +10,7 @@ fn usage(model: &str, input: u64, cached: u64, output: u64, calls: u64) -> Usage
         model: model.to_owned(),
         input_tokens: input,
         cached_input_tokens: cached,
+        cache_write_tokens: 0,
         output_tokens: output,
         calls,
     }
@@ -29,19 +30,34 @@ fn call(n: u64) -> Price {
 
 #[test]
 fn every_tier_counts() {
-    let price = Price { input: 2_500_000, cached_input: Some(1_250_000), output: 10_000_000, call: 7 };
+    let price = Price {
+        input: 2_500_000,
+        cached_input: Some(1_250_000),
+        cache_write: Some(5_000_000),
+        output: 10_000_000,
+        call: 7,
+    };
     let amounts = table([("m", price)]).amounts(&usage("m", 1_000, 400, 20, 1)).unwrap();
     // 600 * 2.5 + 400 * 1.25 + 20 * 10 + 7
     let expected = [(USD_MICROS, 2_207), (INPUT_TOKENS, 1_000), (OUTPUT_TOKENS, 20), (CALLS, 1)];
     assert_eq!(amounts, Amounts::of(expected));
 
-    let same = Price { cached_input: None, ..price };
+    let written = Usage { cache_write_tokens: 100, ..usage("m", 1_000, 400, 20, 1) };
+    // 500 * 2.5 + 400 * 1.25 + 100 * 5 + 20 * 10 + 7
+    let amounts = table([("m", price)]).amounts(&written).unwrap();
+    assert_eq!(
+        amounts,
+        Amounts::of([(USD_MICROS, 2_457), (INPUT_TOKENS, 1_000), (OUTPUT_TOKENS, 20), (CALLS, 1)])
+    );
+
+    let same = Price { cached_input: None, cache_write: None, ..price };
+    assert_eq!(table([("m", same)]).amounts(&written).unwrap().get(USD_MICROS), 2_707);
     assert_eq!(table([("m", same)]).amounts(&usage("m", 1_000, 400, 20, 1)).unwrap().get(USD_MICROS), 2_707);
 }
 
 #[test]
 fn fractions_are_added_before_the_one_rounding_up() {
-    let price = Price { input: 1, cached_input: Some(1), output: 1, call: 0 };
+    let price = Price { input: 1, cached_input: Some(1), cache_write: None, output: 1, call: 0 };
     let money = |input, cached, output| {
         table([("m", price)]).amounts(&usage("m", input, cached, output, 1)).unwrap().get(USD_MICROS)
     };
@@ -73,7 +89,7 @@ fn a_model_has_its_own_price_or_that_of_the_longest_beginning() {
 #[test]
 fn what_has_no_price_or_can_not_be_is_an_error() {
     let table = table([
-        ("known", Price { input: u64::MAX, cached_input: None, output: u64::MAX, call: u64::MAX }),
+        ("known", Price { input: u64::MAX, output: u64::MAX, call: u64::MAX, ..Price::default() }),
         ("known-*", call(1)),
     ]);
     assert_eq!(
@@ -81,6 +97,8 @@ fn what_has_no_price_or_can_not_be_is_an_error() {
         Err(PriceError::Unknown { model: "other".to_owned() })
     );
     assert_eq!(table.amounts(&usage("known-x", 1, 2, 0, 1)), Err(PriceError::Inconsistent));
+    let both = Usage { cache_write_tokens: 2, ..usage("known-x", 3, 2, 0, 1) };
+    assert_eq!(table.amounts(&both), Err(PriceError::Inconsistent));
     for (input, output, calls) in [(u64::MAX, 0, 0), (0, u64::MAX, 0), (0, 0, u64::MAX), (1, 1, 1)] {
         assert_eq!(
             table.amounts(&usage("known", input, 0, output, calls)),
@@ -111,14 +129,28 @@ fn number() -> impl Strategy<Value = u64> {
 }
 
 fn price() -> impl Strategy<Value = Price> {
-    (number(), proptest::option::of(number()), number(), number())
-        .prop_map(|(input, cached_input, output, call)| Price { input, cached_input, output, call })
+    let other = || proptest::option::of(number());
+    (number(), other(), other(), number(), number()).prop_map(
+        |(input, cached_input, cache_write, output, call)| Price {
+            input,
+            cached_input,
+            cache_write,
+            output,
+            call,
+        },
+    )
 }
 
 /// Of what can be charged.
 fn used() -> impl Strategy<Value = Usage> {
-    (number(), number(), number(), prop_oneof![Just(1), number()]).prop_map(
-        |(input, cached, output, calls)| usage("m", input.max(cached), input.min(cached), output, calls),
+    (number(), number(), number(), number(), prop_oneof![Just(1), number()]).prop_map(
+        |(input, cached, written, output, calls)| {
+            let (input, cached) = (input.max(cached), input.min(cached));
+            Usage {
+                cache_write_tokens: written.min(input - cached),
+                ..usage("m", input, cached, output, calls)
+            }
+        },
     )
 }
 
@@ -127,7 +159,8 @@ fn used() -> impl Strategy<Value = Usage> {
 fn exact(price: &Price, usage: &Usage) -> Option<(u128, u128)> {
     const MILLION: u128 = 1_000_000;
     let products = [
-        (usage.input_tokens - usage.cached_input_tokens, price.input),
+        (usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens, price.input),
+        (usage.cache_write_tokens, price.cache_write.unwrap_or(price.input)),
         (usage.cached_input_tokens, price.cached_input.unwrap_or(price.input)),
         (usage.output_tokens, price.output),
     ]
@@ -155,6 +188,7 @@ proptest! {
                 model: "m".to_owned(),
                 input_tokens: sum(a.input_tokens, b.input_tokens)?,
                 cached_input_tokens: sum(a.cached_input_tokens, b.cached_input_tokens)?,
+                cache_write_tokens: sum(a.cache_write_tokens, b.cache_write_tokens)?,
                 output_tokens: sum(a.output_tokens, b.output_tokens)?,
                 calls: sum(a.calls, b.calls)?,
             })

@@ -71,8 +71,7 @@ impl Reported {
     /// Reads a whole response. `None` if it does not say which model it was or what it used: then nobody knows, which is
     /// not the same as nothing.
     ///
-    /// Cached tokens are counted as input too, wherever the provider puts them; tokens written into a cache count as
-    /// input that was not cached.
+    /// Tokens out of a cache and into it are counted as input too, wherever the provider puts them.
     pub fn from_json(response: &Value) -> Option<Self> {
         let mut meter = Meter::new();
         meter.event(response);
@@ -186,13 +185,15 @@ impl Counts {
     fn usage(&self, model: String) -> Option<Usage> {
         let input = self.input.filter(|_| !self.garbled)?;
         let beside = self.cached_beside.unwrap_or(0);
-        let input_tokens = input.checked_add(beside)?.checked_add(self.written_beside.unwrap_or(0))?;
+        let written = self.written_beside.unwrap_or(0);
+        let input_tokens = input.checked_add(beside)?.checked_add(written)?;
         // More cached than read is nonsense that must not keep the rest from being charged.
         let cached_within = self.cached_within.unwrap_or(0).min(input);
         Some(Usage {
             model,
             input_tokens,
             cached_input_tokens: beside + cached_within,
+            cache_write_tokens: written,
             // Embeddings write nothing, and say nothing of it.
             output_tokens: self.output.unwrap_or(0),
             calls: None,

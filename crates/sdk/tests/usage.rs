@@ -6,11 +6,17 @@ use serde_json::{Value, json};
 use stint::{Meter, Reported, Usage};
 
 fn reported(id: &str, model: &str, [input, cached, output]: [u64; 3]) -> Reported {
+    with_written(id, model, [input, cached, 0, output])
+}
+
+/// With tokens written into the provider's cache.
+fn with_written(id: &str, model: &str, [input, cached, written, output]: [u64; 4]) -> Reported {
     Reported {
         usage: Usage {
             model: model.to_owned(),
             input_tokens: input,
             cached_input_tokens: cached,
+            cache_write_tokens: written,
             output_tokens: output,
             calls: None,
         },
@@ -90,7 +96,7 @@ fn messages_have_cached_tokens_beside_those_read() {
     });
     assert_eq!(
         Reported::from_json(&response),
-        Some(reported("msg_013Zva2CMHLNnXjNJJKqJ2EF", "claude-sonnet-4-5", [2_098, 1_800, 503]))
+        Some(with_written("msg_013Zva2CMHLNnXjNJJKqJ2EF", "claude-sonnet-4-5", [2_098, 1_800, 248, 503]))
     );
 }
 
@@ -186,7 +192,7 @@ fn streams() -> [(&'static str, Reported); 3] {
     [
         (CHAT, reported("chatcmpl-123", "gpt-4o-mini", [19, 4, 10])),
         (RESPONSES, reported("resp_67c9", "gpt-4.1", [37, 2, 11])),
-        (MESSAGES, reported("msg_1nZd", "claude-sonnet-4-5", [128, 100, 15])),
+        (MESSAGES, with_written("msg_1nZd", "claude-sonnet-4-5", [128, 100, 3, 15])),
     ]
 }
 
@@ -233,7 +239,7 @@ fn a_stream_that_was_cut_is_not_final() {
     // What Anthropic says first is worth having when nothing more comes.
     let mut meter = Meter::new();
     meter.feed(&MESSAGES.as_bytes()[..MESSAGES.find("event: ping").unwrap()]);
-    assert_eq!(meter.reported(), Some(reported("msg_1nZd", "claude-sonnet-4-5", [128, 100, 1])));
+    assert_eq!(meter.reported(), Some(with_written("msg_1nZd", "claude-sonnet-4-5", [128, 100, 3, 1])));
 }
 
 #[test]

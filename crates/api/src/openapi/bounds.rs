@@ -74,7 +74,7 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
             json!({"maxProperties": PRICED_MODELS, "propertyNames": text(MODEL_BYTES)})
         }
         ("PricesRequest" | "PricesReply", "version") => range(0, u64::MAX),
-        ("Price", "input" | "cached_input" | "output" | "call") => range(0, AMOUNT_MAX),
+        ("Price", "input" | "cached_input" | "cache_write" | "output" | "call") => range(0, AMOUNT_MAX),
         ("BudgetWindow" | "LedgerEntry", "kind")
         | ("LedgerEntry", "step")
         | ("ReportRow", "key" | "charges")

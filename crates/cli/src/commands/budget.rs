@@ -193,15 +193,17 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Raise(Raise { path, window, limits, connection }) => {
             let budget = connection.run(|client| async move {
                 let budget = client.budget(path);
-                let window = only_window(&budget, window).await?;
-                Ok(budget.raise(window, Amounts::of(limits)).await?)
+                let now = budget.get().await?;
+                let window = only_window(&now, window)?;
+                // If the reply is lost and the request goes out again late, it must not undo a newer change.
+                Ok(budget.raise_if(now.generation, window, Amounts::of(limits)).await?)
             })?;
             show::one(&budget, &connection)
         }
         Command::Topup(TopUp { path, amounts, id, window, expires_at, connection }) => {
             let budget = connection.run(|client| async move {
                 let budget = client.budget(path);
-                let window = only_window(&budget, window).await?;
+                let window = only_window(&budget.get().await?, window)?;
                 let amounts = Amounts::of(amounts);
                 Ok(budget.top_up(TopUpRequest { id, window, amounts, expires_at, namespace: None }).await?)
             })?;
@@ -261,12 +263,11 @@ async fn levels(client: &stint::Client, path: &str) -> Result<Vec<stint::api::Bu
 }
 
 /// The window that is meant: the one that was named, or the only one.
-async fn only_window(budget: &stint::BudgetHandle, named: Option<String>) -> Result<String> {
+fn only_window(budget: &stint::api::Budget, named: Option<String>) -> Result<String> {
     if let Some(named) = named {
         return Ok(named);
     }
-    let windows = budget.get().await?.windows;
-    match windows.as_slice() {
+    match budget.windows.as_slice() {
         [window] => Ok(window.name.clone()),
         windows => {
             let names: Vec<&str> = windows.iter().map(|window| window.name.as_str()).collect();

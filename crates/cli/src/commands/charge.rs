@@ -26,6 +26,9 @@ pub(crate) struct Spent {
     /// Those of them that came out of the provider's cache.
     #[arg(long, value_name = "N", requires = "model", default_value_t = 0)]
     cached_input_tokens: u64,
+    /// Others of them, that were written into it.
+    #[arg(long, value_name = "N", requires = "model", default_value_t = 0)]
+    cache_write_tokens: u64,
     /// Tokens written.
     #[arg(long, value_name = "N", requires = "model", default_value_t = 0)]
     output_tokens: u64,
@@ -43,6 +46,7 @@ impl Spent {
                 model,
                 input_tokens: self.input_tokens,
                 cached_input_tokens: self.cached_input_tokens,
+                cache_write_tokens: self.cache_write_tokens,
                 output_tokens: self.output_tokens,
                 calls: self.calls,
             }),

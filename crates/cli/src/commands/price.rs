@@ -47,6 +47,9 @@ struct Set {
     /// For 1,000,000 tokens read out of the provider's cache, if they cost something else.
     #[arg(long, value_name = "USD_MICROS")]
     cached_input: Option<u64>,
+    /// For 1,000,000 tokens written into the provider's cache, if they cost something else.
+    #[arg(long, value_name = "USD_MICROS")]
+    cache_write: Option<u64>,
     /// For 1,000,000 tokens written.
     #[arg(long, value_name = "USD_MICROS")]
     output: u64,
@@ -73,8 +76,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
                 serde_json::from_slice(&text).map_err(|error| Failed::Usage(format!("{name}: {error}")))?;
             put(table, &connection)
         }
-        Command::Set(Set { model, input, cached_input, output, call, unpriced, connection }) => {
-            let price = Price { input, cached_input, output, call };
+        Command::Set(Set { model, input, cached_input, cache_write, output, call, unpriced, connection }) => {
+            let price = Price { input, cached_input, cache_write, output, call };
             let now = connection.run(|client| async move { Ok(client.prices().await?) })?;
             let mut models: BTreeMap<String, Price> = now.models;
             models.insert(model, price);
@@ -109,11 +112,12 @@ fn print(prices: &PricesReply, connection: &Connection) -> Result<()> {
             model.clone(),
             usd(price.input),
             usd(price.cached_input.unwrap_or(price.input)),
+            usd(price.cache_write.unwrap_or(price.input)),
             usd(price.output),
             usd(price.call),
         ]
     });
-    output::table(["model", "input", "cached", "output", "call"], rows)
+    output::table(["model", "input", "cached", "cache write", "output", "call"], rows)
 }
 
 fn unpriced(text: &str) -> Result<Unpriced, String> {

@@ -101,7 +101,13 @@ impl Cast {
     /// Prices as the provider's, and all budgets.
     async fn found(&self, storm: Storm) {
         let client = self.client();
-        let price = Price { input: 5_000_000, cached_input: Some(500_000), output: 25_000_000, call: 100 };
+        let price = Price {
+            input: 5_000_000,
+            cached_input: Some(500_000),
+            output: 25_000_000,
+            call: 100,
+            ..Price::default()
+        };
         let models = BTreeMap::from([("stand-in-1".to_owned(), price)]);
         client.set_prices(PricesRequest { models, ..PricesRequest::default() }).await.unwrap();
         for (middle, leaves, limits) in TREES {

@@ -177,6 +177,27 @@ fn a_program_that_asks_nothing_is_ended_when_its_budget_stops_it() {
 }
 
 #[test]
+fn what_spends_its_cap_is_ended_and_not_tried_again() {
+    let bed = Bed::new();
+    bed.ok(&["budget", "set", "acme", "--window", "total:calls=100"]);
+    let spender = bed.script(
+        "spender",
+        "echo tried >>tries\necho '{\"charge\": {\"amounts\": {\"calls\": 2}}}' >&3\nwhile :; do sleep 0.01; done",
+    );
+    let _worker = bed.work(&["agent", "--", &spender]);
+    for cap in ["--cap", "--attempt-cap"] {
+        let id = bed.submit(&["agent", "--budget", "acme:calls=1", cap, "calls=1", "--max-attempts", "5"]);
+        let ended = result(&bed, &id);
+        assert_eq!((&ended["state"], &ended["error"]["type"]), (&json!("failed"), &json!("cap_exceeded")));
+    }
+    assert_eq!(appears(&bed.path("tries")), "tried\ntried\n");
+    let acme = &bed.json(&["budget", "show", "acme"])[0];
+    assert_eq!((&acme["state"], &acme["windows"][0]["used"]), (&json!("open"), &json!({"calls": 4})));
+    let nothing = bed.run(&["submit", "agent", "--cap", "calls=1"]);
+    assert!(nothing.code == 2 && nothing.err.contains("--budget"), "{nothing:?}");
+}
+
+#[test]
 fn a_cancelled_program_is_asked_first_and_killed_with_all_it_started_after_its_grace() {
     let bed = Bed::new();
     let polite = bed.script("polite", "trap 'echo stopped >stopped; exit 9' TERM\necho $$ >polite.pid\nwhile :; do sleep 0.01 || true; done");

@@ -69,6 +69,9 @@ pub struct Price {
     /// For 1,000,000 tokens read out of the provider's cache, if they cost something else.
     #[n(1)]
     pub cached_input: Option<u64>,
+    /// For 1,000,000 tokens written into the provider's cache, if they cost something else.
+    #[n(4)]
+    pub cache_write: Option<u64>,
     /// For 1,000,000 tokens written.
     #[n(2)]
     pub output: u64,
@@ -90,6 +93,9 @@ pub struct Usage {
     /// Those of them that came out of the provider's cache.
     #[n(2)]
     pub cached_input_tokens: u64,
+    /// Others of them, that were written into it.
+    #[n(5)]
+    pub cache_write_tokens: u64,
     /// Tokens written.
     #[n(3)]
     pub output_tokens: u64,
@@ -110,8 +116,10 @@ pub enum PriceError {
     /// It costs more than 64 bits hold.
     #[error("the price does not fit in 64 bits")]
     Overflow,
-    /// More tokens came out of the cache than were read.
-    #[error("cached_input_tokens are part of input_tokens, and can't be more")]
+    /// More tokens came out of the cache, or went into it, than were read.
+    #[error(
+        "cached_input_tokens and cache_write_tokens are parts of input_tokens, and can't be more together"
+    )]
     Inconsistent,
 }
 
@@ -137,9 +145,17 @@ pub enum PriceTableError {
 impl Usage {
     /// Hash of all that it says.
     pub fn hash(&self) -> Hash {
-        let Self { model, input_tokens, cached_input_tokens, output_tokens, calls } = self;
-        let text = format!("{model}\0{input_tokens}\0{cached_input_tokens}\0{output_tokens}\0{calls}");
+        let Self { model, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, calls } =
+            self;
+        let text = format!(
+            "{model}\0{input_tokens}\0{cached_input_tokens}\0{cache_write_tokens}\0{output_tokens}\0{calls}"
+        );
         xxhash_rust::xxh3::xxh3_128(text.as_bytes()).to_be_bytes()
+    }
+
+    /// Tokens read that the provider's cache had no part in. `None` if more are said to be in it than were read.
+    fn plain_input(&self) -> Option<u64> {
+        self.input_tokens.checked_sub(self.cached_input_tokens)?.checked_sub(self.cache_write_tokens)
     }
 }
 
@@ -176,9 +192,8 @@ impl PriceTable {
     pub fn amounts(&self, usage: &Usage) -> Result<Amounts, PriceError> {
         let price =
             self.price(&usage.model).ok_or_else(|| PriceError::Unknown { model: usage.model.clone() })?;
-        let uncached =
-            usage.input_tokens.checked_sub(usage.cached_input_tokens).ok_or(PriceError::Inconsistent)?;
-        let money = price.of(uncached, usage).ok_or(PriceError::Overflow)?;
+        let plain = usage.plain_input().ok_or(PriceError::Inconsistent)?;
+        let money = price.of(plain, usage).ok_or(PriceError::Overflow)?;
         Ok(Amounts::of([
             (USD_MICROS, money),
             (INPUT_TOKENS, usage.input_tokens),
@@ -190,9 +205,10 @@ impl PriceTable {
 
 impl Price {
     /// `None` if it does not fit.
-    fn of(&self, uncached: u64, usage: &Usage) -> Option<u64> {
+    fn of(&self, plain: u64, usage: &Usage) -> Option<u64> {
         let tokens = [
-            (uncached, self.input),
+            (plain, self.input),
+            (usage.cache_write_tokens, self.cache_write.unwrap_or(self.input)),
             (usage.cached_input_tokens, self.cached_input.unwrap_or(self.input)),
             (usage.output_tokens, self.output),
         ];

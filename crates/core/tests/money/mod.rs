@@ -200,7 +200,13 @@ fn link(message: Message) -> Vec<u8> {
 
 /// By name.
 pub fn samples() -> Vec<(String, Vec<u8>)> {
-    let price = Price { input: 150_000, cached_input: Some(75_000), output: 600_000, call: 3 };
+    let price = Price {
+        input: 150_000,
+        cached_input: Some(75_000),
+        cache_write: Some(187_500),
+        output: 600_000,
+        call: 3,
+    };
     let table = PriceTable {
         version: 3,
         unpriced: Unpriced::Quarantine,

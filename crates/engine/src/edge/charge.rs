@@ -18,6 +18,7 @@ pub(crate) fn spent(amounts: Option<&Amounts>, usage: Option<Usage>) -> Spent {
             model: usage.model,
             input_tokens: usage.input_tokens,
             cached_input_tokens: usage.cached_input_tokens,
+            cache_write_tokens: usage.cache_write_tokens,
             output_tokens: usage.output_tokens,
             calls: usage.calls.unwrap_or(model::DEFAULT_CALLS),
         }),
@@ -96,8 +97,8 @@ pub(crate) fn stray(stray: Stray) -> BudgetStray {
 /// A price table as core keeps it.
 pub(crate) fn kept_prices(request: PricesRequest) -> model::PriceTable {
     let kept = |price: Price| {
-        let Price { input, cached_input, output, call } = price;
-        model::Price { input, cached_input, output, call }
+        let Price { input, cached_input, cache_write, output, call } = price;
+        model::Price { input, cached_input, cache_write, output, call }
     };
     model::PriceTable {
         version: 0,
@@ -112,8 +113,8 @@ pub(crate) fn kept_prices(request: PricesRequest) -> model::PriceTable {
 /// A price table.
 pub(crate) fn prices(table: model::PriceTable, missing_partitions: Vec<u32>) -> PricesReply {
     let shown = |price: model::Price| {
-        let model::Price { input, cached_input, output, call } = price;
-        Price { input, cached_input, output, call }
+        let model::Price { input, cached_input, cache_write, output, call } = price;
+        Price { input, cached_input, cache_write, output, call }
     };
     PricesReply {
         version: table.version,

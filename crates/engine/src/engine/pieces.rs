@@ -24,6 +24,8 @@ pub(super) type Piece = (Millis, RollUp);
 pub(super) struct Pieces {
     namespace: String,
     path: String,
+    /// It, or a path above it: all that is below this one is read.
+    top: String,
     home: PartitionId,
     mark: LedgerMark,
     /// What was spent before is not asked for.
@@ -42,12 +44,13 @@ pub(super) struct Pieces {
 }
 
 impl Inner {
-    /// Begins to read what was spent at a path and below since `lowest`. At the instants `edges` something asked for begins or
-    /// ends: there it is exact, as far as the ledger is kept, and else to the day.
+    /// Begins to read what was spent since `lowest` at `top`, which is a path or above it, and below. At the instants `edges`
+    /// something asked for begins or ends: there it is exact, as far as the ledger is kept, and else to the day.
     pub(super) async fn pieces(
         &self,
         namespace: &str,
         path: &str,
+        top: &str,
         lowest: Millis,
         edges: &[Millis],
     ) -> Result<Pieces, Problem> {
@@ -70,6 +73,7 @@ impl Inner {
         Ok(Pieces {
             namespace: namespace.to_owned(),
             path: path.to_owned(),
+            top: top.to_owned(),
             home,
             lowest,
             parted: parted.map(|edge| (hour(*edge), None)).collect(),
@@ -146,10 +150,10 @@ impl Pieces {
                 tracing::error!(tree = tree(&self.path), %error, "a roll-up can't be read");
                 Problem::new(Code::Internal, "a roll-up of the ledger can't be read")
             })?;
-            if !is_under(&rolled.of.path, &self.path) {
+            if !is_under(&rolled.of.path, &self.top) {
                 continue;
             }
-            self.has_days |= at < self.mark.folded;
+            self.has_days |= at < self.mark.folded && is_under(&rolled.of.path, &self.path);
             match self.parted.get_mut(&at).filter(|_| at >= self.mark.folded) {
                 Some(known) => {
                     let (first, last) = known.unwrap_or((rolled.first, rolled.last));
@@ -169,7 +173,7 @@ impl Pieces {
         }
         let is_meant = |entry: &Entry| self.part.is_none_or(|part| hour(entry.at) == part);
         let own = entries.into_iter();
-        let own = own.filter(|(_, entry)| is_meant(entry) && is_under(&entry.path, &self.path));
+        let own = own.filter(|(_, entry)| is_meant(entry) && is_under(&entry.path, &self.top));
         own.filter_map(|(seq, entry)| Some((entry.at, RollUp::of(seq, &entry)?))).collect()
     }
 }

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stint_api::{Amounts, Instant, ReportBy, ReportEvery, ReportReply, ReportRequest, ReportRow, RunsOut};
-use stint_api::{LIST_LIMIT, Problem};
+use stint_api::{Code, LIST_LIMIT, Problem};
 use stint_core::Millis;
 use stint_core::command::{BudgetView, Outcome, ShowBudget, budget_home};
-use stint_core::model::{DAY_MS, HOUR_MS, RollUp, WindowKind};
+use stint_core::model::{DAY_MS, HOUR_MS, RollUp, WindowKind, is_under};
 use stint_core::{Command, ExecutionId, model};
 
 use super::budgets::check_budget;
@@ -24,9 +24,16 @@ const MADE_MAX: usize = 10;
 struct Sums {
     rows: BTreeMap<(Option<Millis>, String), Sum>,
     total: Sum,
+    /// Of each level that was asked about.
+    rates: Vec<Rate>,
+    detailed_since: Option<Millis>,
+}
+
+/// What a budget spent of late, those below it included.
+#[derive(Default)]
+struct Rate {
     last_hour: Sum,
     last_day: Sum,
-    detailed_since: Option<Millis>,
 }
 
 /// Sums by dimension; what is given back may come before what it was taken from.
@@ -45,13 +52,11 @@ impl Engine {
         request: ReportRequest,
     ) -> Result<ReportReply, Problem> {
         check_budget(namespace, path)?;
-        let show = ShowBudget { namespace: namespace.to_owned(), path: path.to_owned() };
-        let shown = self.0.call(budget_home(namespace, path), Command::ShowBudget(show)).await?;
-        let Outcome::Budget(view) = shown else { return Err(unexpected()) };
+        let levels = self.0.levels(namespace, path).await?;
         let now = self.0.node.now();
         let by = request.by.clone().unwrap_or(ReportBy::Path);
-        let Sums { mut rows, total, last_hour, last_day, detailed_since } =
-            self.0.sums(namespace, path, &by, &request, now).await?;
+        let Sums { mut rows, total, rates, detailed_since } =
+            self.0.sums(namespace, &levels, &by, &request, now).await?;
         rows.retain(|_, sum| !sum.amounts.is_empty());
         let truncated = rows.len() > LIST_LIMIT as usize;
         let shown = rows.into_iter().take(LIST_LIMIT as usize).map(|((at, key), sum)| ReportRow {
@@ -60,8 +65,13 @@ impl Engine {
             amounts: sum.over(1),
             charges: sum.charges,
         });
-        let (burn_per_hour, burn_per_hour_of_day) = (last_hour.over(1), last_day.over(24));
-        let runs_out = runs_out(&view, &last_hour, &last_day, now);
+        let burn = rates.last().map(|rate| (rate.last_hour.over(1), rate.last_day.over(24)));
+        let (burn_per_hour, burn_per_hour_of_day) = burn.unwrap_or_default();
+        // One that only watches, above, is in nobody's way.
+        let limiting =
+            levels.iter().zip(&rates).filter(|(level, _)| level.path == path || level.budget.acts());
+        let soonest = limiting.filter_map(|(level, rate)| runs_out(level, rate, now));
+        let runs_out = soonest.min_by_key(|out| out.in_ms);
         Ok(ReportReply {
             path: path.to_owned(),
             by: name(&by),
@@ -77,16 +87,32 @@ impl Engine {
 }
 
 impl Inner {
+    /// The budget of a path, behind those above it: work needs all of them.
+    async fn levels(&self, namespace: &str, path: &str) -> Result<Vec<BudgetView>, Problem> {
+        let mut levels = Vec::new();
+        let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+        for at in ends.filter_map(|end| path.get(..end)) {
+            let show = ShowBudget { namespace: namespace.to_owned(), path: at.to_owned() };
+            match self.call(budget_home(namespace, at), Command::ShowBudget(show)).await {
+                Ok(Outcome::Budget(view)) => levels.push(*view),
+                Ok(_) => return Err(unexpected()),
+                Err(problem) if problem.code == Code::BudgetNotFound && at != path => {}
+                Err(problem) => return Err(problem),
+            }
+        }
+        Ok(levels)
+    }
+
     async fn sums(
         &self,
         namespace: &str,
-        path: &str,
+        levels: &[BudgetView],
         by: &ReportBy,
         request: &ReportRequest,
         now: Millis,
     ) -> Result<Sums, Problem> {
         for _ in 0..MADE_MAX {
-            if let Some(sums) = self.try_sums(namespace, path, by, request, now).await? {
+            if let Some(sums) = self.try_sums(namespace, levels, by, request, now).await? {
                 return Ok(sums);
             }
         }
@@ -97,7 +123,7 @@ impl Inner {
     async fn try_sums(
         &self,
         namespace: &str,
-        path: &str,
+        levels: &[BudgetView],
         by: &ReportBy,
         request: &ReportRequest,
         now: Millis,
@@ -106,8 +132,10 @@ impl Inner {
         let until = request.until.map_or(Millis::MAX, |until| until.millis());
         let (hour_ago, day_ago) = (now - HOUR_MS + 1, now - DAY_MS + 1);
         let edges = [since, until, hour_ago, day_ago];
-        let mut pieces = self.pieces(namespace, path, since.min(day_ago), &edges).await?;
+        let (Some(top), Some(own)) = (levels.first(), levels.last()) else { return Err(unexpected()) };
+        let mut pieces = self.pieces(namespace, &own.path, &top.path, since.min(day_ago), &edges).await?;
         let mut sums = Sums::default();
+        sums.rates.resize_with(levels.len(), Rate::default);
         let mut tags: BTreeMap<ExecutionId, Vec<(String, String)>> = BTreeMap::new();
         while let Some(page) = pieces.next(self).await? {
             if let ReportBy::Tag(_) = by {
@@ -116,16 +144,19 @@ impl Inner {
                 tags.extend(tags_of(&self.node, &unknown).await.map_err(problem)?);
             }
             for (at, rolled) in page {
-                if at >= since && at < until {
+                if at >= since && at < until && is_under(&rolled.of.path, &own.path) {
                     let begun = request.every.map(|every| begin(every, at));
                     sums.rows.entry((begun, key(by, &rolled, &tags))).or_default().add(&rolled);
                     sums.total.add(&rolled);
                 }
-                if at >= hour_ago {
-                    sums.last_hour.add(&rolled);
-                }
-                if at >= day_ago {
-                    sums.last_day.add(&rolled);
+                let spent_by = levels.iter().zip(&mut sums.rates);
+                for (_, rate) in spent_by.filter(|(level, _)| is_under(&rolled.of.path, &level.path)) {
+                    if at >= hour_ago {
+                        rate.last_hour.add(&rolled);
+                    }
+                    if at >= day_ago {
+                        rate.last_day.add(&rolled);
+                    }
                 }
             }
         }
@@ -193,7 +224,7 @@ fn name(by: &ReportBy) -> String {
 }
 
 /// The hard limit that is reached first at the present rate, unless its period ends before.
-fn runs_out(view: &BudgetView, last_hour: &Sum, last_day: &Sum, now: Millis) -> Option<RunsOut> {
+fn runs_out(view: &BudgetView, Rate { last_hour, last_day }: &Rate, now: Millis) -> Option<RunsOut> {
     let mut first: Option<RunsOut> = None;
     for (window, seen) in view.budget.windows.iter().zip(&view.windows) {
         for (dimension, limit) in &window.limits {
@@ -212,6 +243,7 @@ fn runs_out(view: &BudgetView, last_hour: &Sum, last_day: &Sum, now: Millis) -> 
             let is_first = first.as_ref().is_none_or(|first| u64::try_from(in_ms).unwrap_or(0) < first.in_ms);
             if is_first && ends.is_none_or(|end| at < end) {
                 first = Some(RunsOut {
+                    path: view.path.clone(),
                     window: window.name.clone(),
                     dimension: dimension.clone(),
                     left,

@@ -182,9 +182,17 @@ impl BudgetHandle {
 
     /// Gives a window other hard limits, higher or lower.
     pub async fn raise(&self, window: impl Into<String>, limits: Amounts) -> Result<Budget, Error> {
-        let window = window.into();
-        let request = RaiseRequest { window, limits, generation: None, namespace: self.client.named() };
-        self.changed(Money::Raise(self.path.clone(), request)).await
+        self.raised(window.into(), limits, None).await
+    }
+
+    /// The same, only if its `generation` is still this: what comes late, or again, undoes nothing newer.
+    pub async fn raise_if(
+        &self,
+        generation: u64,
+        window: impl Into<String>,
+        limits: Amounts,
+    ) -> Result<Budget, Error> {
+        self.raised(window.into(), limits, Some(generation)).await
     }
 
     /// Raises a window's limits for once. It is used up first.
@@ -262,6 +270,16 @@ impl BudgetHandle {
     pub async fn reconcile(&self, dry_run: bool) -> Result<ReconcileReply, Error> {
         let request = ReconcileRequest { dry_run, namespace: self.client.named() };
         self.client.tell(Money::Reconcile(self.path.clone(), request)).await
+    }
+
+    async fn raised(
+        &self,
+        window: String,
+        limits: Amounts,
+        generation: Option<u64>,
+    ) -> Result<Budget, Error> {
+        let request = RaiseRequest { window, limits, generation, namespace: self.client.named() };
+        self.changed(Money::Raise(self.path.clone(), request)).await
     }
 
     async fn changed(&self, money: Money) -> Result<Budget, Error> {

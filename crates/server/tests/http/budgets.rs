@@ -52,6 +52,13 @@ async fn a_budget_is_set_charged_read_and_deleted() {
         (&report["burn_per_hour"]["usd_micros"], &report["runs_out"]["left"]),
         (&json!(70), &json!(30))
     );
+    // What is above is spent by others too, and is gone first.
+    client.call("/v1/budgets/acme:charge", r#"{"charge_id":"c2","amounts":{"usd_micros":10}}"#).await;
+    let report = client.get("/v1/budgets/acme/search:report").await.json();
+    assert_eq!(
+        (&report["total"]["usd_micros"], &report["runs_out"]["path"], &report["runs_out"]["left"]),
+        (&json!(70), &json!("acme"), &json!(20))
+    );
     let gone = client.request("DELETE", "/v1/budgets/acme/search?force=false", "", b"").await;
     assert_eq!((gone.status, gone.json()), (200, json!({"deleted": true})));
     assert_eq!(client.get("/v1/budgets/acme/search").await.problem().0, "budget_not_found");

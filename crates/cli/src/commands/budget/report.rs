@@ -54,14 +54,17 @@ fn print(report: &ReportReply) -> Result<()> {
     if let Some(since) = report.detailed_since {
         eprintln!("stint: of what was spent before {since} only days are known, and no executions");
     }
-    output::line(format_args!("in all           {}", shown(&report.total)))?;
-    output::line(format_args!("in the last hour {} per hour", shown(&report.burn_per_hour)))?;
-    output::line(format_args!("in the last day  {} per hour", shown(&report.burn_per_hour_of_day)))?;
+    let spent =
+        |amounts| Some(shown(amounts)).filter(|said| !said.is_empty()).unwrap_or_else(|| "nothing".into());
+    output::line(format_args!("in all           {}", spent(&report.total)))?;
+    output::line(format_args!("in the last hour {} per hour", spent(&report.burn_per_hour)))?;
+    output::line(format_args!("in the last day  {} per hour", spent(&report.burn_per_hour_of_day)))?;
     match &report.runs_out {
         Some(out) => output::line(format_args!(
-            "At that rate the {} left in window {} are gone {}.",
+            "At that rate the {} left in window {} of {} are gone {}.",
             amount(&out.dimension, out.left),
             out.window,
+            out.path,
             clock::until(out.at),
         )),
         None => Ok(()),

@@ -128,6 +128,7 @@ impl Cast {
             cached_input: Some(PRICE.cached_input),
             output: PRICE.output,
             call: PRICE.call,
+            ..Price::default()
         };
         let models = BTreeMap::from([(MODEL.to_owned(), price)]);
         self.client.set_prices(PricesRequest { models, ..PricesRequest::default() }).await?;
