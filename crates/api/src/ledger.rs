@@ -64,7 +64,7 @@ pub struct LedgerEntry {
     /// The window, of a top-up, carry-over or repair.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<String>,
-    /// What a repair took away.
+    /// What a repair or an adjustment took away. Of a repair without a window: what was held for an execution that did not want it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub less: Option<Amounts>,
     /// The lease was over when it was recorded.

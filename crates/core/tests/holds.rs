@@ -130,6 +130,25 @@ fn a_hold_with_very_many_extends_is_still_the_one_that_was_asked_for() {
     assert!(hold(&mut world, "acme", 1, 1).is_ok());
 }
 
+#[test]
+fn what_an_attempt_that_died_left_in_doubt_is_not_dropped_for_being_asked_after() {
+    let mut world = World::new(&["acme"]);
+    world.budget("acme", 100);
+    world.submit(&[("acme", 60)], |_| ());
+    world.claim(1);
+    world.settle();
+    world.claim(1);
+    // Its lease expires while the tree asks whether its hold is still wanted.
+    let (namespace, tree) = ("default".to_owned(), "acme".to_owned());
+    let ask = Reconcile { namespace, tree, asks: true, unfit: Vec::new() };
+    world.bed(1).run(Command::Reconcile(ask)).unwrap();
+    world.e().pass(30_000);
+    world.settle();
+    assert_eq!(world.held("acme"), 60);
+    let events = &world.bed(1).events;
+    assert!(events.iter().all(|event| event.kind != EventKind::BudgetRepaired), "it is no correction");
+}
+
 /// What attempts of a kind have cost, as far as it is learned.
 fn learned(world: &mut World) -> Estimate {
     let at = key::estimate("default", "acme", "count");

@@ -174,6 +174,9 @@ pub enum Message {
     /// The first of a new chain: all namespaces whose settings the sender holds. The settings follow.
     #[n(16)]
     Namespaces(#[n(0)] Vec<String>),
+    /// Of those that were asked after: nobody wants these, and no end of theirs is on its way.
+    #[n(17)]
+    Unwanted(#[n(0)] Vec<PermitKey>),
 }
 
 impl Message {

@@ -113,7 +113,8 @@ pub struct Entry {
     /// The window, of a top-up, carry-over or repair.
     #[n(12)]
     pub window: Option<String>,
-    /// Amounts that a repair or an adjustment took away; `amounts` are those it added.
+    /// Amounts that a repair or an adjustment took away; `amounts` are those it added. Of a repair without a window: what was held
+    /// for an execution that did not want it.
     #[n(13)]
     pub less: Option<Amounts>,
     /// The lease was over when it was recorded.

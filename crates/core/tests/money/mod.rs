@@ -322,6 +322,7 @@ pub fn samples() -> Vec<(String, Vec<u8>)> {
         ),
         ("link-stop", link(Message::Stop { namespace: namespace.clone(), path, on_hard, grace_ms })),
         ("link-check", link(Message::Check(vec![key()]))),
+        ("link-unwanted", link(Message::Unwanted(vec![key()]))),
         ("link-prices", link(Message::Prices { namespace, table })),
         ("link-prices_of", link(Message::PricesOf(vec!["default".into()]))),
     ];

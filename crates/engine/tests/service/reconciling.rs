@@ -1,6 +1,6 @@
 //! What reconciling finds beside sums: holds that nobody wants, counters that are gone; and what one bad tree does to others.
 
-use stint_api::{BudgetStray, ReconcileReply, ReconcileRequest};
+use stint_api::{BudgetStray, LedgerKind, LedgerRequest, ReconcileReply, ReconcileRequest};
 use stint_core::command::budget_home;
 use stint_core::key;
 use stint_core::model::{Amounts, Hold, HoldKey, PermitKey, Record};
@@ -55,6 +55,12 @@ async fn holds_of_attempts_that_are_not_there_are_found_told_and_dropped() {
     let found = bed.reconciled("acme", false).await;
     assert_eq!((found.asked_after, found.strays), (2, vec![stray(true)]));
     assert_eq!(bed.stands("acme").await, (0, 100), "what an attempt holds stays");
+    let ledger = bed.engine.ledger("default", "acme", LedgerRequest::default()).await.unwrap();
+    let [repair] = &ledger.entries[..] else { panic!("{ledger:?}") };
+    assert_eq!((repair.kind, &repair.execution), (LedgerKind::Repair, &Some(gone.to_string())));
+    assert_eq!((repair.window.as_ref(), repair.less.as_ref()), (None, Some(&usd(600))));
+    let observed = bed.engine.observe().await;
+    assert!(observed.events.contains(&("budget_repaired", 1)));
     let found = bed.reconciled("acme", false).await;
     assert_eq!((found.asked_after, found.strays), (1, vec![]));
     bed.charge(&lease.lease, "c1", 40).await.unwrap();

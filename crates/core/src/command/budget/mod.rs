@@ -36,7 +36,7 @@ pub use charge::{BookCharge, Booked, ChargeBudget, ChargeHold, Refund};
 pub use elapse::Elapse;
 pub use fold::{FoldLedger, SweepLedger};
 pub use hold::{ExtendAnswer, ExtendHold, HoldBudget, HoldView, ReleaseHold, SettleHold};
-pub(super) use queue::{asked, compared, ended, reordered, restated};
+pub(super) use queue::{asked, compared, ended, reordered, restated, unwanted};
 pub use read::{BudgetView, CheckUses, ListBudgets, Place, ShowBudget, ShowPlace, WindowView};
 pub use reconcile::{Drift, Reconcile, Recount, Unverified, Verify};
 pub use roll_up::RollUpLedger;

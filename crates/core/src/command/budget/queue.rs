@@ -11,8 +11,8 @@ use crate::event::EventKind;
 use crate::ids::PartitionId;
 use crate::key;
 use crate::model::{
-    Amounts, Ask, Denial, ENDED_HOLD_MS, ESTIMATE_SHARE, EndedHold, Estimate, HeldPermit, Hold, HoldKey,
-    Message, PermitKey, Record, Shortfall, is_under, levels, tree,
+    Amounts, Ask, Denial, ENDED_HOLD_MS, ESTIMATE_SHARE, EndedHold, Entry, EntryKind, Estimate, HeldPermit,
+    Hold, HoldKey, Message, PermitKey, Record, Shortfall, is_under, levels, tree,
 };
 
 /// Grants of one command: more follow with the next.
@@ -256,6 +256,28 @@ pub(in super::super) fn ended(context: &mut Context<'_>, key: PermitKey, settled
         release(context, at, &hold);
     } else {
         doubt(context, at, hold);
+    }
+}
+
+/// What is kept here for executions that don't want it, though none of them has ended it: dropped, and told as what it is. What
+/// was ended meanwhile is gone by now, or in doubt and not to be ended by this.
+pub(in super::super) fn unwanted(context: &mut Context<'_>, keys: &[PermitKey]) {
+    for key in keys {
+        let hold = context.partition.hold(&HoldKey::Permit(*key)).filter(|hold| !hold.in_doubt());
+        let place = match (hold, context.partition.waiter(key)) {
+            (Some(hold), _) => Some((hold.namespace.clone(), hold.path.clone(), hold.held.clone())),
+            (None, Some(ask)) => Some((ask.namespace.clone(), ask.path.clone(), Amounts::default())),
+            (None, None) => None,
+        };
+        let Some((namespace, path, held)) = place else { continue };
+        let entry = Entry {
+            execution: Some(key.execution),
+            less: (!held.is_zero()).then_some(held),
+            ..Entry::new(context.now(), EntryKind::Repair, &path, Amounts::default())
+        };
+        book::append(context, &namespace, &entry);
+        context.event_of_budget(&namespace, &path, EventKind::BudgetRepaired);
+        ended(context, *key, true, false);
     }
 }
 

@@ -147,9 +147,10 @@ pub(in super::super) fn refused(
 
 /// A tree asks which of these are still wanted.
 pub(in super::super) fn checked(context: &mut Context<'_>, keys: &[PermitKey]) {
-    for key in keys {
-        if !context.from().is_some_and(|tree| wants(context.partition, key, tree)) {
-            give_back(context, *key);
-        }
+    let Some(tree) = context.from() else { return };
+    let unwanted = keys.iter().filter(|key| !wants(context.partition, key, tree)).copied();
+    let unwanted: Vec<PermitKey> = unwanted.collect();
+    if !unwanted.is_empty() {
+        tell(context, tree, Message::Unwanted(unwanted));
     }
 }

@@ -74,6 +74,7 @@ pub(super) fn take(context: &mut Context<'_>, from: PartitionId, message: &Messa
             stop(context, namespace, path, *on_hard, *grace_ms);
         }
         Message::Check(keys) => checked(context, keys),
+        Message::Unwanted(keys) => budget::unwanted(context, keys),
         Message::Lane { .. }
         | Message::Lanes { .. }
         | Message::Prices { .. }
