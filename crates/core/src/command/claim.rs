@@ -209,7 +209,8 @@ fn held(execution: &Execution) -> Vec<(String, Amounts)> {
     uses.filter_map(|(used, permit)| Some((used.path.clone(), permit.as_ref()?.held.clone()?))).collect()
 }
 
-/// Give back, without an attempt, the leases of a worker's session that it does not list: it never heard of them.
+/// Give back, without an attempt, the leases of a worker's session that it does not list: it never heard of them, or has
+/// dropped them since.
 #[derive(Clone, Debug)]
 pub struct UnlistedLeases {
     /// The session, not 0.

@@ -44,7 +44,7 @@ impl Release {
 }
 
 /// Puts leased work back to its old place, as if it had never been leased but for its epoch. `body` is what its worker
-/// said, if it spoke; if not, it has never heard of the lease.
+/// said, if it spoke; if not, it may all the same have begun: what its lease held is in doubt.
 pub(super) fn give_back(
     context: &mut Context<'_>,
     mut execution: Execution,
@@ -59,7 +59,7 @@ pub(super) fn give_back(
         Some(_) => return permit::stopped(context, execution, settles(body), body),
     }
     let resumed = execution.spending.as_deref().is_some_and(|spending| spending.resumed == Some(true));
-    permit::end_lease(context, &mut execution, body.is_none() || settles(body), false);
+    permit::end_lease(context, &mut execution, settles(body), false);
     if let Some(spending) = execution.spending.as_deref_mut() {
         // It is the same attempt when it goes on, and what it has spent is the attempt's.
         spending.given_back = Some(true);

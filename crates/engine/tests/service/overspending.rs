@@ -454,6 +454,27 @@ async fn a_worker_that_forgets_a_lease_does_not_free_its_money() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_that_drops_a_lease_while_the_server_is_away_does_not_free_its_money() {
+    let bed = Bed::new().await;
+    bed.budget_of("acme", 100).await;
+    let id = bed.submit(spending("acme", 60)).await.id;
+    let mut worker = Worker::new(&bed, "worker");
+    until(&mut worker, &[], |reply| !reply.leases.is_empty()).await;
+    pass(1_000).await;
+    // In its call it could not renew the lease, so it has broken its work off.
+    let bed = bed.restart().await;
+    worker.engine = bed.engine.clone();
+    for _ in 0..2 {
+        worker.exchange(|request| (request.max, request.wait_ms) = (0, 0)).await.unwrap();
+    }
+    pass(100).await;
+    assert_eq!(bed.state(&id).await, ExecutionState::Ready, "it need not wait for the lease to expire");
+    assert_eq!(bed.stands("acme").await, (0, 60), "its last call may still be under way");
+    pass(70_000).await;
+    assert_eq!(bed.stands("acme").await, (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn holds_neither_leak_nor_starve_by_guessing_high() {
     let bed = Bed::new().await;
     let window = r#"{"name":"all","kind":"total","limits":{"usd_micros":{"hard":1000}}}"#;
