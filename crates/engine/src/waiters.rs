@@ -39,6 +39,16 @@ impl Mail {
         std::mem::take(&mut lock(&self.taken))
     }
 
+    /// Whether something has arrived that nobody has taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.taken).is_empty()
+    }
+
+    /// What was taken, and reached nobody, is there again.
+    pub(crate) fn put_back(&self, taken: Vec<(LeaseRef, Taken)>) {
+        taken.into_iter().for_each(|(lease, taken)| self.put(lease, taken));
+    }
+
     fn put(&self, lease: LeaseRef, taken: Taken) {
         lock(&self.taken).push((lease, taken));
         self.arrived.notify_one();

@@ -1,7 +1,7 @@
 //! One exchange, from its arrival to its reply.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -11,7 +11,7 @@ use stint_api::{
 };
 use stint_core::command::UnlistedLeases;
 use stint_core::model::Worker;
-use stint_core::{Command, EventKind, Millis, PartitionId};
+use stint_core::{Command, EventKind, LeaseRef, Millis, PartitionId};
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
@@ -22,6 +22,7 @@ use super::sessions::Live;
 use crate::edge::{lease, problem};
 use crate::engine::Inner;
 use crate::hub::{GrantedLease, Wanted, Watch};
+use crate::waiters::Taken;
 use crate::workers;
 
 /// A worker whose session is new here is answered after this time at the latest: what it says next brings back leases that it never
@@ -59,6 +60,8 @@ struct Turn<'a> {
     engine: &'a Inner,
     live: &'a Live,
     n: u64,
+    /// What it has taken out of the mail, to be told in its reply.
+    taken: Mutex<Vec<(LeaseRef, Taken)>>,
     ended: bool,
 }
 
@@ -73,11 +76,13 @@ pub(crate) async fn exchange(engine: &Inner, mut request: ExchangeRequest) -> Re
             Start::Again(reply) => return Ok(ExchangeReply::clone(&reply)),
             Start::UnderWay(made) => made.await,
             Start::New(new) => {
-                let turn = Turn { engine, live: &live, n: request.n, ended: false };
+                let (n, taken) = (request.n, Mutex::default());
+                let turn = Turn { engine, live: &live, n, taken, ended: false };
                 return turn.take(&request, &namespace, parsed, new).await;
             }
             Start::Late => {
-                let turn = Turn { engine, live: &live, n: request.n, ended: true };
+                let (n, taken) = (request.n, Mutex::default());
+                let turn = Turn { engine, live: &live, n, taken, ended: true };
                 let all = parsed.all_listed();
                 let asks = parsed.commands(&all);
                 let mut words = Words { answers: parsed.refused, stops: Vec::new() };
@@ -167,20 +172,35 @@ impl Turn<'_> {
         has_news: bool,
     ) -> Result<Words, Problem> {
         let mut saying = pin!(self.say(asks));
-        let mut parked = pin!(async { self.wait(self.park(wanted), until).await });
-        // What is said reaches the partitions before the claim does.
-        let stops = tokio::select! {
-            biased;
-            said = &mut saying => {
-                words.append(said?);
-                if has_news || !words.is_empty() { Vec::new() } else { parked.await }
-            }
-            stops = &mut parked => {
-                words.append(saying.await?);
-                stops
+        let drains = self.live.is_draining();
+        let mut watch = None;
+        let mut has_mail = {
+            // Where there is an answer this is dropped: it must take nothing.
+            let mut parked = pin!(async {
+                watch = self.park(wanted);
+                self.wait(watch.as_ref(), until, drains).await
+            });
+            // What is said reaches the partitions before the claim does.
+            tokio::select! {
+                biased;
+                said = &mut saying => {
+                    words.append(said?);
+                    if has_news || !words.is_empty() {
+                        return Ok(words);
+                    }
+                    parked.await
+                }
+                has_mail = &mut parked => {
+                    words.append(saying.await?);
+                    has_mail
+                }
             }
         };
-        words.stops.extend(stops);
+        // What has arrived may be no news.
+        while has_mail {
+            words.stops.extend(self.stops().await);
+            has_mail = words.is_empty() && self.wait(watch.as_ref(), until, drains).await;
+        }
         Ok(words)
     }
 
@@ -231,8 +251,9 @@ impl Turn<'_> {
         Some(watch)
     }
 
-    /// Waits for leases, for stops, for a newer exchange, or for the time to be over. Gives the stops.
-    async fn wait(&self, watch: Option<Watch>, until: Instant) -> Vec<ExchangeStop> {
+    /// Waits for leases, for stops, for a newer exchange, for a drain unless it `drains` already, or for the time to be over.
+    /// Whether something is in the mail.
+    async fn wait(&self, watch: Option<&Watch>, until: Instant, drains: bool) -> bool {
         let mut newest = self.live.newest.subscribe();
         let answerable = async {
             match watch {
@@ -241,23 +262,20 @@ impl Turn<'_> {
             }
         };
         let mut answerable = pin!(answerable);
-        let drains_from_the_start = self.live.is_draining();
         loop {
-            if !drains_from_the_start && self.live.is_draining() {
-                return Vec::new();
+            if !self.live.mail.is_empty() {
+                return true;
+            }
+            if !drains && self.live.is_draining() {
+                return false;
             }
             tokio::select! {
                 biased;
                 // Its sender stands in `live`, so it never fails. The guard it gives must not live to the next wait.
-                () = async { drop(newest.wait_for(|newest| *newest > self.n).await) } => return Vec::new(),
-                () = self.live.mail.arrived.notified() => {
-                    let stops = self.stops().await;
-                    if !stops.is_empty() {
-                        return stops;
-                    }
-                }
-                () = &mut answerable => return Vec::new(),
-                () = tokio::time::sleep_until(until) => return Vec::new(),
+                () = async { drop(newest.wait_for(|newest| *newest > self.n).await) } => return false,
+                () = self.live.mail.arrived.notified() => {}
+                () = &mut answerable => return false,
+                () = tokio::time::sleep_until(until) => return false,
             }
         }
     }
@@ -327,10 +345,16 @@ impl Turn<'_> {
         Ok(words)
     }
 
+    fn taken(&self) -> MutexGuard<'_, Vec<(LeaseRef, Taken)>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Stops that have arrived. How long a worker has to follow one is asked when it is told.
     async fn stops(&self) -> Vec<ExchangeStop> {
         let (mut stops, mut asks) = (Vec::new(), Vec::new());
-        for (lease, taken) in self.live.mail.take() {
+        let arrived = self.live.mail.take();
+        self.taken().extend(arrived.iter().cloned());
+        for (lease, taken) in arrived {
             let mut talk = self.live.talk();
             if talk.session.lease_of(taken.execution) != Some(lease) {
                 continue;
@@ -404,6 +428,8 @@ impl Drop for Turn<'_> {
         talk.session.abandoned(self.n);
         drop(talk);
         drop(parked);
+        let taken = std::mem::take(&mut *self.taken());
+        self.live.mail.put_back(taken);
     }
 }
 

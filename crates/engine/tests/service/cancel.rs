@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use stint_api::{CancelRequest, Code, ExchangeLease, ExecutionState, HeartbeatRequest};
+use stint_api::{CancelRequest, Code, ExchangeLease, ExchangeStep, ExecutionState, HeartbeatRequest};
 use tokio::time::Instant;
 
-use crate::bed::{Bed, Worker, pass};
+use crate::bed::{Bed, Worker, json, pass};
 
 fn cancel(grace_ms: u64) -> CancelRequest {
     CancelRequest { reason: Some("not needed".into()), grace_ms: Some(grace_ms), namespace: None }
@@ -126,6 +126,50 @@ async fn a_second_cancel_that_leaves_less_time_is_told_as_well() {
     let reply = exchange.await.unwrap();
     let [stop] = &reply.stops[..] else { panic!("{reply:?}") };
     assert!((2_900..=3_000).contains(&stop.grace_ms), "{}", stop.grace_ms);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_comes_while_a_step_is_recorded_is_told_with_its_answer() {
+    let bed = Bed::new().await;
+    let mut worker = Worker::new(&bed, "w1");
+    let id = bed.submit_work().await;
+    let lease = worker.exchange(|_| ()).await.unwrap().leases.remove(0).lease;
+    let step = |output: Option<&str>| ExchangeStep {
+        lease: lease.clone(),
+        key: "a".into(),
+        output: output.map(json),
+    };
+    worker.exchange(|request| request.steps.push(step(None))).await.unwrap();
+    bed.engine.cancel("default", &id, cancel(60_000)).await.unwrap();
+    pass(10).await;
+    let reply = worker.exchange(|request| request.steps.push(step(Some("1")))).await.unwrap();
+    let [stop] = &reply.stops[..] else { panic!("{reply:?}") };
+    assert_eq!((stop.lease.as_str(), stop.reason.as_str()), (lease.as_str(), "not needed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_for_a_reply_that_nobody_waits_for_any_more_is_told_in_the_next() {
+    let mut cut_off = 0;
+    for moment in 0..40 {
+        let bed = Bed::new().await;
+        let (id, lease, exchange, mut worker) = parked(&bed).await;
+        bed.engine.cancel("default", &id, cancel(60_000)).await.unwrap();
+        for _ in 0..moment {
+            tokio::task::yield_now().await;
+        }
+        exchange.abort();
+        if exchange.await.is_ok() {
+            break;
+        }
+        cut_off += 1;
+        let listed = ExchangeLease { lease, progress: None };
+        let reply = worker.exchange(|request| {
+            request.leases.push(listed);
+            request.wait_ms = 1_000;
+        });
+        assert_eq!(reply.await.unwrap().stops.len(), 1, "cut off at {moment}");
+    }
+    assert!(cut_off > 1, "it was always too late");
 }
 
 #[tokio::test(start_paused = true)]
