@@ -166,6 +166,7 @@ impl Claim {
         if let Some(spending) = execution.spending.as_deref_mut() {
             spending.until = None;
             spending.missing = None;
+            spending.promised = None;
             spending.resumed = resumed.then_some(true);
             let goes_on = spending.given_back.take() == Some(true);
             if !resumed && !goes_on {

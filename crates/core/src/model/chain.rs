@@ -128,6 +128,9 @@ pub enum Message {
         /// How long running code may take to stop.
         #[n(4)]
         grace_ms: Millis,
+        /// What of it it asked for on top of what it held, and will ask for again.
+        #[n(5)]
+        promised: Option<Amounts>,
     },
     /// A budget is breached: stop what runs under it.
     #[n(11)]

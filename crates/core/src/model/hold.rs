@@ -79,6 +79,9 @@ pub struct Hold {
     /// What the same attempt spent under its earlier holds: a budget stopped it, or its work was given back.
     #[n(10)]
     pub before: Option<Amounts>,
+    /// What of it the next extends take before they ask for more: their refusal stopped the attempt, which waited for it.
+    #[n(11)]
+    pub promised: Option<Amounts>,
 }
 
 /// An extend and its answer.
@@ -167,6 +170,9 @@ pub struct Ask {
     /// What the attempt has spent already, if it is one that goes on.
     #[n(8)]
     pub before: Option<Amounts>,
+    /// What of `missing` it will ask for again, by extends: those take it before they ask for more.
+    #[n(9)]
+    pub promised: Option<Amounts>,
 }
 
 /// What keeps something from being held: the first limit in the way, from the root down.

@@ -113,6 +113,9 @@ pub struct Spending {
     /// Its last lease was given back: the next goes on with the same attempt.
     #[n(12)]
     pub given_back: Option<bool>,
+    /// What of `missing` it asked for on top of what it held, and will ask for again when it goes on.
+    #[n(13)]
+    pub promised: Option<Vec<Amounts>>,
 }
 
 impl Spending {

@@ -45,6 +45,7 @@ fn ask() -> Ask {
         queue: true,
         cap: Some(vec![("usd_micros".into(), 0)]),
         before: Some(usd(700)),
+        promised: Some(usd(20)),
     }
 }
 
@@ -120,6 +121,7 @@ fn hold() -> Hold {
         granted: usd(30_000),
         cap: Some(vec![("usd_micros".into(), 40_000)]),
         before: Some(usd(700)),
+        promised: Some(usd(20)),
     }
 }
 
@@ -139,6 +141,7 @@ fn spending() -> Spending {
         rounds: Some(2),
         rests: Some(1),
         given_back: Some(true),
+        promised: Some(vec![usd(20)]),
     }
 }
 
@@ -318,7 +321,14 @@ pub fn samples() -> Vec<(String, Vec<u8>)> {
         ("link-refused-not_found", link(Message::Refused { key: key(), denial: Denial::NotFound })),
         (
             "link-short",
-            link(Message::Short { key: key(), missing: usd(1), shortfall: shortfall(), on_hard, grace_ms }),
+            link(Message::Short {
+                key: key(),
+                missing: usd(1),
+                shortfall: shortfall(),
+                on_hard,
+                grace_ms,
+                promised: Some(usd(1)),
+            }),
         ),
         ("link-stop", link(Message::Stop { namespace: namespace.clone(), path, on_hard, grace_ms })),
         ("link-check", link(Message::Check(vec![key()]))),

@@ -26,11 +26,20 @@ pub struct World {
     snapshots: Vec<BTreeMap<Key, Bytes>>,
     /// What was charged under a lease of an execution, by tree and charge id.
     pub charged: BTreeMap<(usize, String), u64>,
-    /// Trees of which a limit was lowered: what is used and held may be above it.
-    pub excused: BTreeSet<usize>,
-    /// By tree, what was charged: at most so much is above the limit.
-    pub overshoot: BTreeMap<usize, u64>,
+    /// Whether each step is looked at: see [`World::watch`]. Not where writes are lost, which excuses much.
+    pub strict: bool,
+    /// Holds that an attempt was started with, and their lease.
+    leased: BTreeMap<HoldKey, LeaseRef>,
+    /// Leases whose workers have said that they are over, and spend nothing more.
+    pub spoken: BTreeSet<LeaseRef>,
     count: u64,
+}
+
+/// A hold, as a step finds and leaves it.
+struct Seen {
+    held: u64,
+    /// Of one in doubt, when that ends.
+    until: Option<Millis>,
 }
 
 pub fn usd(amount: u64) -> Amounts {
@@ -58,8 +67,9 @@ impl World {
             leases: Vec::new(),
             trees: trees.iter().map(|tree| (*tree).to_owned()).collect(),
             charged: BTreeMap::new(),
-            excused: BTreeSet::new(),
-            overshoot: BTreeMap::new(),
+            strict: false,
+            leased: BTreeMap::new(),
+            spoken: BTreeSet::new(),
             count: 0,
         }
     }
@@ -92,10 +102,8 @@ impl World {
 
     pub fn budget(&mut self, path: &str, hard: u64) {
         let place = self.place(path);
-        if self.beds[place].partition.budget("default", path).is_some_and(|b| b != &budget(hard)) {
-            self.excused.insert(place);
-        }
-        self.set(path, BudgetChange::Put(Box::new(budget(hard)))).unwrap();
+        let change = BudgetChange::Put(Box::new(budget(hard)));
+        self.watch(place, false, |world| world.set(path, change)).unwrap();
     }
 
     pub fn delete(&mut self, path: &str) {
@@ -139,6 +147,11 @@ impl World {
     pub fn claim(&mut self, max: usize) -> Vec<LeaseRef> {
         let leases: Vec<LeaseRef> = self.e().claim(max).into_iter().map(|grant| grant.lease).collect();
         self.leases.extend(&leases);
+        for lease in &leases {
+            let asked = self.e().run(Command::LeaseBudgets(LeaseBudgets { lease: *lease }));
+            let Ok(Outcome::Permits(permits)) = asked else { panic!("{asked:?}") };
+            self.leased.extend(permits.into_iter().map(|permit| (permit.hold, *lease)));
+        }
         leases
     }
 
@@ -152,9 +165,7 @@ impl World {
             for (_, sent) in charged.sent {
                 let place = self.place(&sent.path);
                 self.beds[place].read_first.insert(key::charge("default", tree(&sent.path), id));
-                if self.charged.insert((place, id.to_owned()), amount).is_none() {
-                    *self.overshoot.entry(place).or_default() += amount;
-                }
+                self.charged.insert((place, id.to_owned()), amount);
             }
         }
     }
@@ -168,9 +179,24 @@ impl World {
         for permit in permits {
             let (id, amounts) = (self.count.to_string(), usd(amount));
             let extend = ExtendHold { hold: permit.hold, id, amounts, at_least: false };
+            let place = self.place(&permit.path);
             // Its hold may be gone.
-            _ = self.at(&permit.path).run(Command::ExtendHold(extend));
+            _ = self.watch(place, false, |world| world.beds[place].run(Command::ExtendHold(extend)));
         }
+    }
+
+    /// A worker's last word, which may come late.
+    pub fn says(&mut self, lease: LeaseRef, word: Command) {
+        if self.e().run(word).is_ok() {
+            self.spoken.insert(lease);
+        }
+    }
+
+    /// A tree asks whether what it holds is still wanted, as it does again and again.
+    pub fn ask_after(&mut self, n: usize) {
+        let tree = self.trees[n].clone();
+        let ask = Reconcile { namespace: "default".into(), tree, asks: true, unfit: Vec::new() };
+        self.bed(n + 1).run(Command::Reconcile(ask)).unwrap();
     }
 
     pub fn complete(&mut self, lease: LeaseRef) {
@@ -179,8 +205,8 @@ impl World {
 
     /// Lets time pass everywhere.
     pub fn pass(&mut self, ms: Millis) {
-        for bed in &mut self.beds {
-            bed.pass(ms);
+        for n in 0..self.beds.len() {
+            self.watch(n, false, |world| world.beds[n].pass(ms));
         }
     }
 
@@ -205,9 +231,20 @@ impl World {
         links: Vec<Link>,
         heard: bool,
     ) {
-        let delivered = self.beds[to].run(Command::Deliver(Deliver { from: sender, links }));
-        let Ok(Outcome::Delivered(answer)) = delivered else { panic!("{delivered:?}") };
-        if heard {
+        let is_charge = |link: &Link| matches!(link.message, Message::Charge(_));
+        let mut answer = None;
+        let mut parts: Vec<&[Link]> = links.chunk_by(|a, b| is_charge(a) == is_charge(b)).collect();
+        if parts.is_empty() {
+            parts.push(&[]);
+        }
+        for part in parts {
+            let charges = part.first().is_some_and(is_charge);
+            let deliver = Command::Deliver(Deliver { from: sender, links: part.to_vec() });
+            let delivered = self.watch(to, charges, |world| world.beds[to].run(deliver));
+            let Ok(Outcome::Delivered(said)) = delivered else { panic!("{delivered:?}") };
+            answer = Some(said);
+        }
+        if let Some(answer) = answer.filter(|_| heard) {
             self.count += 1;
             let id = self.count.wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
             let acknowledge = Acknowledge { peer: receiver, answer, id };
@@ -289,19 +326,38 @@ impl World {
         }
     }
 
-    /// SPEC 18.1, where nothing excuses it.
-    pub fn check_limits(&mut self) {
-        for n in 1..self.beds.len() {
-            if self.excused.contains(&n) {
-                continue;
-            }
-            let path = self.trees[n - 1].clone();
+    /// SPEC 18.1, at each step: nothing is newly held unless it and all that is used and held is within the limit by then,
+    /// whatever was charged before; and what an attempt was started with stays until its worker has spoken, it is spent, or it
+    /// has been in doubt for its time.
+    fn watch<T>(&mut self, n: usize, charges: bool, step: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.seen(n);
+        let done = step(self);
+        if !self.strict || n == 0 {
+            return done;
+        }
+        let (after, now, path) = (self.seen(n), self.beds[n].now, self.trees[n - 1].clone());
+        let more = after.iter().any(|(at, seen)| before.get(at).is_none_or(|was| was.held < seen.held));
+        if more {
             let view = self.view(&path);
             let limit = view.budget.windows[0].limits["usd"].hard.unwrap();
             let (used, held) = (view.windows[0].used.get("usd"), view.held.get("usd"));
-            let limit = limit + self.overshoot.get(&n).copied().unwrap_or(0);
             assert!(used + held <= limit, "{path}: {used} used and {held} held of {limit}");
         }
+        for (at, was) in &before {
+            let Some(lease) = self.leased.get(at) else { continue };
+            let left = after.get(at).map_or(0, |seen| seen.held);
+            let may_go =
+                charges || self.spoken.contains(lease) || was.until.is_some_and(|until| until <= now);
+            assert!(may_go || left >= was.held, "{path}: of {} held for a call, {left} are left", was.held);
+        }
+        done
+    }
+
+    fn seen(&self, n: usize) -> BTreeMap<HoldKey, Seen> {
+        let holds = self.beds[n].partition.holds();
+        let seen =
+            |hold: &Hold| Seen { held: hold.held.get("usd"), until: hold.until.filter(|_| hold.in_doubt()) };
+        holds.map(|(at, hold)| (at, seen(hold))).collect()
     }
 
     /// SPEC 18.2: the counters are what was charged, each charge once, and what the ledger says.

@@ -31,6 +31,7 @@ fn stray_hold(key: PermitKey) -> Write {
         granted: Amounts::of([("usd_micros", 600)]),
         cap: None,
         before: None,
+        promised: None,
     };
     let value = Some(Record::Hold(Box::new(hold)).encode().into());
     Write { table: Table::Live, key: key::hold(&HoldKey::Permit(key)).bytes, value }

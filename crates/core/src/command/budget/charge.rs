@@ -315,8 +315,13 @@ impl Booking<'_> {
         let Some(budget) = context.partition.budget(self.namespace, &shortfall.path) else { return };
         let (on_hard, grace_ms) = (budget.on_hard(), budget.stop_grace_ms());
         if is_open && on_hard != OnHard::Block {
-            let missing = rest.at_most(&Amounts::of([(shortfall.dimension.as_str(), shortfall.missing)]));
-            let message = Message::Short { key, missing, shortfall: shortfall.clone(), on_hard, grace_ms };
+            // It is spent: more than the limit, which nobody could ever hold, is not what it waits for.
+            let (dimension, now) = (shortfall.dimension.as_str(), context.now());
+            let tightest = room::tightest(context.partition, self.namespace, self.path, dimension, now);
+            let most = tightest.map_or(shortfall.missing, |limit| shortfall.missing.min(limit));
+            let missing = rest.at_most(&Amounts::of([(dimension, most)]));
+            let shortfall = shortfall.clone();
+            let message = Message::Short { key, missing, shortfall, on_hard, grace_ms, promised: None };
             tell(context, key.execution.partition(), message);
         }
     }

@@ -143,6 +143,7 @@ impl HoldBudget {
             granted: self.amounts.clone(),
             cap: None,
             before: None,
+            promised: None,
         };
         let held = view(self.id, &hold);
         context.put_record(key::hold(&at), Some(Record::Hold(Box::new(hold))));
@@ -176,8 +177,13 @@ impl ExtendHold {
             let capped = !granted && shortfall.is_none();
             return Ok(Outcome::Extended(ExtendAnswer { granted, shortfall, capped }));
         }
-        let more = if self.at_least { self.amounts.less(&hold.held) } else { self.amounts.clone() };
-        if more.is_zero() {
+        // What it was stopped for the want of, and has waited for, is in the hold already.
+        let promised = match &hold.promised {
+            Some(promised) if !self.at_least => promised.at_most(&self.amounts).at_most(&hold.held),
+            _ => Amounts::default(),
+        };
+        let more = self.amounts.less(if self.at_least { &hold.held } else { &promised });
+        if more.is_zero() && promised.is_zero() {
             return Ok(Outcome::Extended(ExtendAnswer { granted: true, shortfall: None, capped: false }));
         }
         book::roll(context, &hold.namespace, &hold.path)?;
@@ -200,15 +206,22 @@ impl ExtendHold {
         };
         let shortfall = shortfall.filter(|_| !capped);
         let given = !capped && shortfall.is_none();
+        // What it must hold before it goes on: it is then where it was, with what it asks for on top.
+        let mut missing = hold.held.clone();
+        missing.add(&more).map_err(overflow)?;
         if given {
-            hold.held.add(&more).map_err(overflow)?;
+            hold.held = missing.clone();
+            if let Some(left) = &mut hold.promised {
+                left.take(&promised);
+            }
         }
         let extends = hold.extends.get_or_insert_default();
         if extends.len() >= EXTENDS_MAX {
             extends.remove(0);
         }
         let answer = shortfall.clone();
-        extends.push(Extended { id: self.id.clone(), amounts: more, granted: given, shortfall: answer });
+        let asked = if self.at_least { more } else { self.amounts.clone() };
+        extends.push(Extended { id: self.id.clone(), amounts: asked, granted: given, shortfall: answer });
         let (namespace, at) = (hold.namespace.clone(), key::hold(&self.hold));
         context.put_record(at, Some(Record::Hold(Box::new(hold))));
         if let (HoldKey::Permit(key), Some(shortfall)) = (self.hold, &shortfall)
@@ -216,12 +229,10 @@ impl ExtendHold {
             && budget.on_hard() != OnHard::Block
         {
             let (on_hard, grace_ms) = (budget.on_hard(), budget.stop_grace_ms());
-            let (missing, shortfall) = (self.amounts.clone(), shortfall.clone());
-            tell(
-                context,
-                key.execution.partition(),
-                Message::Short { key, missing, shortfall, on_hard, grace_ms },
-            );
+            let promised = (!self.at_least).then(|| self.amounts.clone());
+            let shortfall = shortfall.clone();
+            let short = Message::Short { key, missing, shortfall, on_hard, grace_ms, promised };
+            tell(context, key.execution.partition(), short);
         }
         Ok(Outcome::Extended(ExtendAnswer { granted: given, shortfall, capped }))
     }

@@ -153,6 +153,7 @@ fn grant(context: &mut Context<'_>, key: PermitKey, ask: &Ask, amounts: Amounts)
 }
 
 fn put_hold(context: &mut Context<'_>, key: PermitKey, ask: &Ask, amounts: Amounts) {
+    let promised = ask.promised.as_ref().map(|promised| promised.at_most(&amounts));
     let hold = Hold {
         namespace: ask.namespace.clone(),
         path: ask.path.clone(),
@@ -165,6 +166,7 @@ fn put_hold(context: &mut Context<'_>, key: PermitKey, ask: &Ask, amounts: Amoun
         granted: amounts,
         cap: ask.cap.clone(),
         before: ask.before.clone(),
+        promised,
     };
     context.put_record(key::hold(&HoldKey::Permit(key)), Some(Record::Hold(Box::new(hold))));
 }
@@ -347,7 +349,8 @@ pub(in super::super) fn compared(
         .map(|(key, _)| key)
         .collect();
     for key in waiters.into_iter().chain(holds).filter(|key| !named.contains(key)) {
-        ended(context, key, true, false);
+        // How it ended there is said behind this, if it is known: a worker may still be spending from it.
+        ended(context, key, false, false);
     }
     for HeldPermit { key, ask } in held {
         if context.partition.hold(&HoldKey::Permit(*key)).is_none() {

@@ -63,10 +63,12 @@ fn claim_held(context: &mut Context<'_>) {
     }
 }
 
+/// Nobody here wants it. What was known of its end was said when it ended; for all that is known now, a worker may still be
+/// spending from it.
 fn give_back(context: &mut Context<'_>, key: PermitKey) {
     // Whose tree it was is known from whoever answered; an execution that is gone has no paths any more.
     if let Some(from) = context.from() {
-        tell(context, from, Message::End { key, settled: true, over: false });
+        tell(context, from, Message::End { key, settled: false, over: false });
     }
 }
 

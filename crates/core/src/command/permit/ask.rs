@@ -63,6 +63,7 @@ fn question(execution: &Execution, n: usize, queue: bool) -> Option<Ask> {
         kind: execution.group.kind.to_string(),
         hold: used.hold.clone(),
         missing: spending.and_then(|s| s.missing.as_ref()?.get(n).cloned()).filter(|m| !m.is_zero()),
+        promised: spending.and_then(|s| s.promised.as_ref()?.get(n).cloned()).filter(|p| !p.is_zero()),
         order: execution.order,
         queue,
         cap: caps_left(used, execution),

@@ -67,8 +67,8 @@ pub(super) fn take(context: &mut Context<'_>, from: PartitionId, message: &Messa
         Message::Granted { key, held } => granted(context, *key, held),
         Message::Queued { key, shortfall } => queued(context, *key, shortfall),
         Message::Refused { key, denial } => refused(context, *key, denial)?,
-        Message::Short { key, missing, shortfall, on_hard, grace_ms } => {
-            short(context, *key, missing, shortfall, *on_hard, *grace_ms);
+        Message::Short { key, missing, shortfall, on_hard, grace_ms, promised } => {
+            short(context, *key, missing, promised.as_ref(), shortfall, *on_hard, *grace_ms);
         }
         Message::Stop { namespace, path, on_hard, grace_ms } => {
             stop(context, namespace, path, *on_hard, *grace_ms);

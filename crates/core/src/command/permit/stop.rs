@@ -36,6 +36,7 @@ pub(in super::super) fn short(
     context: &mut Context<'_>,
     key: PermitKey,
     missing: &Amounts,
+    promised: Option<&Amounts>,
     shortfall: &Shortfall,
     on_hard: OnHard,
     grace_ms: Millis,
@@ -46,10 +47,16 @@ pub(in super::super) fn short(
     }
     let count = execution.policy.budgets.len();
     if let Some(spending) = execution.spending.as_deref_mut() {
-        let all = spending.missing.get_or_insert_default();
-        all.resize(count, Amounts::default());
-        if let Some(amounts) = all.get_mut(usize::from(key.n)) {
-            *amounts = amounts.or_more(missing);
+        let raise = |all: &mut Option<Vec<Amounts>>, to: &Amounts| {
+            let all = all.get_or_insert_default();
+            all.resize(count, Amounts::default());
+            if let Some(amounts) = all.get_mut(usize::from(key.n)) {
+                *amounts = amounts.or_more(to);
+            }
+        };
+        raise(&mut spending.missing, missing);
+        if let Some(promised) = promised {
+            raise(&mut spending.promised, promised);
         }
     }
     let Shortfall { path, window, dimension, missing, .. } = shortfall;
