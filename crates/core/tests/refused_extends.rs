@@ -1,6 +1,6 @@
 //! Work that asked for more than there was is stopped, and waits for all that it needs.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod bed;
 mod world;
