@@ -156,14 +156,45 @@ pub struct BudgetDrift {
     pub path: String,
     /// The window.
     pub window: String,
-    /// When the period began.
+    /// When the period began; of what is left of a top-up, the present one.
     pub period: Instant,
+    /// What differed.
+    #[serde(default)]
+    pub of: DriftOf,
+    /// The id of the top-up, if it is what is left of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_up: Option<String>,
     /// What the counter said.
     #[serde(default)]
     pub counted: Amounts,
     /// What the ledger says.
     #[serde(default)]
     pub ledger: Amounts,
+}
+
+/// What may differ from the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DriftOf {
+    /// What a period has used.
+    #[default]
+    Used,
+    /// What of it top-ups have paid.
+    Topped,
+    /// What is left of a top-up.
+    Left,
+}
+
+impl DriftOf {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Used => "used",
+            Self::Topped => "topped",
+            Self::Left => "left",
+        }
+    }
 }
 
 objects_only!(

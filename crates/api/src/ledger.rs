@@ -49,7 +49,7 @@ pub struct LedgerEntry {
     /// The execution's kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_kind: Option<String>,
-    /// The step; of a refund, the charge it gives back; of an adjustment, why it was made.
+    /// The step; of a refund, the charge it gives back; of an adjustment, why it was made; of a repair, what was wrong if it was not what was used: `topped`, `left` (of a top-up) or `held`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// The model.
@@ -67,6 +67,12 @@ pub struct LedgerEntry {
     /// What a repair or an adjustment took away. Of a repair without a window: what was held for an execution that did not want it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub less: Option<Amounts>,
+    /// Of a top-up or carry-over: when what is left of it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Instant>,
+    /// Of a top-up: what it paid at once, of what was used beyond the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid: Option<Amounts>,
     /// The lease was over when it was recorded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,

@@ -68,7 +68,7 @@ pub use budget::{
     Period, TopUp, WindowKind, WindowSettings,
 };
 pub use budget_change::{
-    AdjustRequest, BudgetChargeRequest, BudgetDrift, BudgetStray, RaiseRequest, ReconcileReply,
+    AdjustRequest, BudgetChargeRequest, BudgetDrift, BudgetStray, DriftOf, RaiseRequest, ReconcileReply,
     ReconcileRequest, RefundRequest, TopUpRequest,
 };
 pub use budget_path::check_path;

@@ -320,6 +320,7 @@ fn a_drift_is_found_repaired_once_and_said() {
         path: "acme/search".into(),
         window: "total".into(),
         period: 0,
+        of: DriftOf::Used,
         counted: usd(900),
         ledger: usd(60),
     };

@@ -94,4 +94,74 @@ fn old_used_up_top_ups_are_forgotten() {
     }
     let counters = tree.bed.partition.counters("default", "acme").unwrap();
     assert!(counters.windows[0].top_ups.as_ref().unwrap().len() < 12);
+    assert_eq!(tree.reconcile(true, false).1, []);
+    // What is forgotten, and what is kept, follows from the ledger alone, whatever else was done meanwhile.
+    tree.put("acme", budget(1));
+    let refund = |charge_id: &str| Refund {
+        namespace: "default".into(),
+        path: "acme".into(),
+        id: format!("back-{charge_id}"),
+        charge_id: charge_id.into(),
+        amounts: usd(10),
+    };
+    for n in 1..=150 {
+        tree.bed.run(Command::Refund(refund(&format!("c{n}")))).unwrap();
+    }
+    assert_eq!(tree.reconcile(true, false).1, []);
+    let left: u64 = tree.view("acme").windows[0].top_ups.iter().map(|top_up| top_up.left.get("usd")).sum();
+    assert_eq!(left, 90);
+}
+
+#[test]
+fn what_is_left_of_a_top_up_is_what_the_ledger_says_also_if_it_is_spent_from_meanwhile() {
+    let mut tree = Tree::with("acme", budget(10));
+    tree.charge("acme", 30);
+    tree.top_up("soon", 50, Some(HOUR));
+    tree.top_up("late", 40, None);
+    tree.charge("acme", 10);
+    assert_eq!(tree.reconcile(false, false).1, []);
+    let at = key::counters("default", "acme");
+    let mut counters = tree.bed.partition.counters("default", "acme").unwrap().clone();
+    counters.windows[0].periods[0].topped = usd(1);
+    for top_up in counters.windows[0].top_ups.iter_mut().flatten() {
+        top_up.left = usd(3);
+    }
+    let record = Record::Counters(Box::new(counters));
+    tree.bed.store.insert(at.clone(), record.encode().into());
+    tree.bed.partition.put(&at, Some(record));
+    let unverified = Unverified { namespace: "default".into(), tree: "acme".into(), ..Unverified::default() };
+    let Ok(Outcome::Unverified(mut recount)) = tree.bed.run(Command::Unverified(unverified)) else {
+        panic!()
+    };
+    tree.ledger().iter().for_each(|(seq, entry)| recount.add(*seq, entry));
+    tree.charge("acme", 25);
+    let Ok(Outcome::Reconciled(drifts)) =
+        tree.bed.run(Command::Verify(Verify { recount: *recount, dry_run: false }))
+    else {
+        panic!()
+    };
+    let drift = |of, counted, ledger| Drift {
+        path: "acme".into(),
+        window: "total".into(),
+        period: 0,
+        of,
+        counted: usd(counted),
+        ledger: usd(ledger),
+    };
+    let left = |id: &str| DriftOf::Left { top_up: id.into() };
+    // Of 30 spent 20 were beyond the limit, and paid when there was something to pay with.
+    let expected = [drift(DriftOf::Topped, 1, 30), drift(left("late"), 3, 40), drift(left("soon"), 3, 20)];
+    assert_eq!(drifts, expected);
+    let view = tree.view("acme");
+    let top_ups: Vec<_> =
+        view.windows[0].top_ups.iter().map(|t| (t.id.as_str(), t.left.get("usd"))).collect();
+    assert_eq!((view.windows[0].topped.get("usd"), &top_ups[..]), (55, &[("late", 35)][..]));
+    assert_eq!(tree.said(EventKind::BudgetRepaired), 1);
+    let repairs: Vec<_> = tree.ledger().into_iter().filter(|(_, e)| e.kind == EntryKind::Repair).collect();
+    let said: Vec<_> = repairs.iter().map(|(_, e)| (e.step.as_deref(), e.charge_id.as_deref())).collect();
+    assert_eq!(said, [(Some("topped"), None), (Some("left"), Some("late")), (Some("left"), Some("soon"))]);
+    assert_eq!(tree.reconcile(true, false).1, []);
+    // Only what is left of it goes when it expires.
+    tree.bed.pass(HOUR);
+    assert_eq!(tree.reconcile(true, false).1, []);
 }

@@ -304,12 +304,13 @@ fn reconcile(args: Reconcile) -> Result<()> {
             drift.path.clone(),
             drift.window.clone(),
             drift.period.to_string(),
+            drift.top_up.iter().fold(drift.of.as_str().to_owned(), |of, id| format!("{of} of {id}")),
             shown(&drift.counted),
             shown(&drift.ledger),
         ]
     });
     if !drifts.is_empty() {
-        output::table(["path", "window", "period", "counted", "ledger"], rows)?;
+        output::table(["path", "window", "period", "of", "counted", "ledger"], rows)?;
     }
     for path in replies.iter().flat_map(|reply| &reply.remade) {
         output::line(format_args!("{path}: its counters were missing, or not its own"))?;

@@ -31,9 +31,9 @@ mod why;
 pub use act::{Act, Action};
 pub use budget::{
     Adjust, BookCharge, Booked, BudgetChange, BudgetView, ChargeBudget, ChargeHold, CheckUses, DeleteBudget,
-    Drift, Elapse, ExtendAnswer, ExtendHold, FoldLedger, HoldBudget, HoldView, ListBudgets, Place, Reconcile,
-    Recount, Refund, ReleaseHold, RollUpLedger, SetBudget, SettleHold, ShowBudget, ShowPlace, SweepLedger,
-    TrimLedger, Unverified, Verify, WindowView, home as budget_home,
+    Drift, DriftOf, Elapse, ExtendAnswer, ExtendHold, FoldLedger, HoldBudget, HoldView, ListBudgets, Place,
+    Reconcile, Recount, Refund, ReleaseHold, RollUpLedger, SetBudget, SettleHold, ShowBudget, ShowPlace,
+    SweepLedger, TrimLedger, Unverified, Verify, WindowView, home as budget_home,
 };
 pub use bulk::{Bulk, BulkChange};
 pub use cancel::{CANCEL_GRACE_MS, Cancel};

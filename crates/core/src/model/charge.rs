@@ -98,7 +98,7 @@ pub struct Entry {
     /// Its kind.
     #[n(7)]
     pub execution_kind: Option<String>,
-    /// The step.
+    /// The step; why, of an adjustment; what was wrong, of a repair, if not what was used: `topped`, `left` or `held`.
     #[n(8)]
     pub step: Option<String>,
     /// The model.
@@ -123,6 +123,12 @@ pub struct Entry {
     /// Of a refund: the place in the ledger of what it gives back.
     #[n(15)]
     pub refunds: Option<u64>,
+    /// Of a top-up or carry-over: when what is left of it goes.
+    #[n(16)]
+    pub expires_at: Option<Millis>,
+    /// Of a top-up: what it paid at once, of what was used beyond the limit.
+    #[n(17)]
+    pub paid: Option<Amounts>,
 }
 
 impl Entry {
@@ -145,6 +151,8 @@ impl Entry {
             less: None,
             late: None,
             refunds: None,
+            expires_at: None,
+            paid: None,
         }
     }
 

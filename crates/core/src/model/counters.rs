@@ -4,6 +4,7 @@ use minicbor::{Decode, Encode};
 
 use super::amounts::{AmountOverflow, Amounts};
 use super::budget::Window;
+use super::charge::{Entry, EntryKind};
 use super::window::WindowKind;
 use crate::Millis;
 
@@ -35,9 +36,9 @@ pub struct Verified {
     /// When.
     #[n(1)]
     pub at: Millis,
-    /// By window, in order: the periods as they were.
+    /// The windows as they were, but for soft limits told.
     #[n(2)]
-    pub windows: Vec<(String, Vec<Counted>)>,
+    pub windows: Vec<WindowCounter>,
     /// When all was last counted from the beginning.
     #[n(3)]
     pub full_at: Millis,
@@ -155,6 +156,11 @@ impl WindowCounter {
         Amounts::of(dimensions.into_iter().map(|dimension| (dimension, self.used(dimension, now))))
     }
 
+    /// Its top-ups that are kept, the earliest to expire first.
+    pub fn all_top_ups(&self) -> impl Iterator<Item = &TopUp> {
+        self.top_ups.iter().flatten()
+    }
+
     /// What is left of top-ups, as of now.
     pub fn top_ups_left(&self, dimension: &str, now: Millis) -> u64 {
         let valid = self.top_ups.iter().flatten().filter(|top_up| !top_up.is_over(now));
@@ -166,12 +172,41 @@ impl WindowCounter {
         self.periods.retain(|period| period.end > now);
         if let Some(top_ups) = &mut self.top_ups {
             top_ups.retain(|top_up| !top_up.is_over(now));
-            let mut used_up = top_ups.iter().filter(|top_up| top_up.left.is_zero()).count();
-            top_ups.retain(|top_up| {
-                let is_kept = !top_up.left.is_zero() || used_up <= USED_UP_MAX;
-                used_up -= usize::from(top_up.left.is_zero());
-                is_kept
-            });
+        }
+    }
+
+    /// What has not ended of it, to be compared with what another says.
+    pub fn counting(&self, now: Millis) -> Self {
+        let mut counting = Self { told: None, told_in: 0, ..self.clone() };
+        counting.tidy(now);
+        counting.top_ups = counting.top_ups.filter(|top_ups| !top_ups.is_empty());
+        counting
+    }
+
+    /// Does again what was done when an entry of the ledger was made, at a level of its path: all that a counter is follows from
+    /// the entries since it began, in order, but for what has ended.
+    pub fn replay(&mut self, kind: &WindowKind, level: &str, seq: u64, entry: &Entry) {
+        if !entry.counts_since(self.since, seq) {
+            return;
+        }
+        // The counters were checked when it was booked: what is added fits.
+        match entry.kind {
+            EntryKind::Charge | EntryKind::Adjustment => {
+                self.tidy(entry.at);
+                _ = self.add(kind, &entry.amounts, entry.counts_at(), entry.at);
+                if let Some(less) = &entry.less {
+                    self.refund(less, entry.counts_at(), entry.at);
+                }
+            }
+            EntryKind::Refund => self.refund(&entry.amounts, entry.counts_at(), entry.at),
+            EntryKind::TopUp | EntryKind::CarryOver => {
+                if entry.path == level && entry.window.as_ref() == Some(&self.name) {
+                    let (amounts, id) = (entry.amounts.clone(), entry.charge_id.clone().unwrap_or_default());
+                    let top_up = TopUp { id, left: amounts.clone(), amounts, expires_at: entry.expires_at };
+                    self.top_up(top_up, &entry.paid.clone().unwrap_or_default(), entry.at);
+                }
+            }
+            EntryKind::Repair | EntryKind::Quarantined => {}
         }
     }
 
@@ -183,6 +218,9 @@ impl WindowCounter {
         at: Millis,
         now: Millis,
     ) -> Result<(), AmountOverflow> {
+        if self.top_ups.iter().flatten().all(|top_up| top_up.left.is_zero()) {
+            return self.change(kind, at, |period| period.used.add(amounts));
+        }
         let mut rest = amounts.clone();
         let mut paid = Amounts::default();
         let mut top_ups = self.top_ups.clone();
@@ -217,8 +255,8 @@ impl WindowCounter {
     /// Takes from what was used in the period of `at`, if it still counts. What top-ups paid of it they have again, unless they
     /// have expired.
     pub fn refund(&mut self, amounts: &Amounts, at: Millis, now: Millis) {
-        let period = self.periods.iter_mut().find(|period| period.start <= at && at < period.next);
-        let Some(period) = period else { return };
+        let is_it = |period: &&mut Counted| period.start <= at && at < period.next && period.end > now;
+        let Some(period) = self.periods.iter_mut().find(is_it) else { return };
         period.used.take(amounts);
         let mut back = period.topped.less(&period.used);
         period.topped.take(&back);
@@ -245,6 +283,14 @@ impl WindowCounter {
             }
         }
         let top_ups = self.top_ups.get_or_insert_default();
+        // Only here, so that what is kept follows from the ledger.
+        top_ups.retain(|top_up| !top_up.is_over(now));
+        let mut used_up = top_ups.iter().filter(|top_up| top_up.left.is_zero()).count();
+        top_ups.retain(|top_up| {
+            let is_kept = !top_up.left.is_zero() || used_up <= USED_UP_MAX;
+            used_up -= usize::from(top_up.left.is_zero());
+            is_kept
+        });
         let expiry = |top_up: &TopUp| top_up.expires_at.unwrap_or(Millis::MAX);
         let place = top_ups.partition_point(|other| expiry(other) <= expiry(&top_up));
         top_ups.insert(place, top_up);

@@ -61,9 +61,7 @@ pub use price::{
     PriceTable, PriceTableError, USD_MICROS, Unpriced, Usage,
 };
 pub use record::{ArchiveRecord, Record};
-pub use rollup::{
-    Carried, CarriedWindow, DAY_MS, HOUR_MS, LEDGER_RETENTION_MS, LedgerMark, RollUp, SpendOf, day, hour,
-};
+pub use rollup::{Carried, DAY_MS, HOUR_MS, LEDGER_RETENTION_MS, LedgerMark, RollUp, SpendOf, day, hour};
 pub use spec::Spec;
 pub use spending::{
     BudgetUse, EpochRecord, Permit, PermitState, REST_MS, Spending, TENTATIVE_MS, UNUSED_MS, WALL_CLOCK,

@@ -4,7 +4,9 @@ use minicbor::{Decode, Encode};
 
 use super::amounts::Amounts;
 use super::charge::{Entry, EntryKind};
+use super::counters::{Counted, WindowCounter};
 use super::wide::Wide;
+use super::window::WindowKind;
 use crate::Millis;
 use crate::ids::ExecutionId;
 
@@ -59,28 +61,16 @@ pub struct RollUp {
     pub last: u64,
 }
 
-/// What a level's `total` windows count of entries that were trimmed.
+/// What a level counts of entries that were trimmed.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
 #[cbor(map)]
 pub struct Carried {
-    /// By window. That without a name and a beginning counts all there ever was.
+    /// What was spent of all there ever was, for windows that lost their beginning.
     #[n(0)]
-    pub windows: Vec<CarriedWindow>,
-}
-
-/// What one window counts of them.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
-#[cbor(map)]
-pub struct CarriedWindow {
-    /// Its name.
-    #[n(0)]
-    pub name: String,
-    /// Only entries behind this one count.
+    pub all: Amounts,
+    /// Its windows, as the last trimmed entry left them.
     #[n(1)]
-    pub since: u64,
-    /// What they come to.
-    #[n(2)]
-    pub used: Amounts,
+    pub windows: Vec<WindowCounter>,
 }
 
 /// How far a tree's ledger is rolled up, folded and trimmed. Always `trimmed <= rolled`, and of `folded` days all entries are
@@ -164,46 +154,54 @@ impl SpendOf {
 }
 
 impl Carried {
-    /// What a window counts.
-    pub fn used(&self, name: &str, since: u64) -> Amounts {
-        self.window(name, since).map(|window| window.used.clone()).unwrap_or_default()
-    }
-
-    /// Counts an entry for a window. One that counts from the beginning has no name of its own.
-    pub(crate) fn count(&mut self, name: &str, since: u64, entry: &Entry) {
-        if !self.windows.iter().any(|window| window.is(name, since)) {
-            let name = if since == 0 { String::new() } else { name.to_owned() };
-            self.windows.push(CarriedWindow { name, since, used: Amounts::default() });
+    /// A window as the last trimmed entry left it.
+    pub fn window(&self, name: &str, since: u64, kind: &WindowKind) -> WindowCounter {
+        let mut named = self.windows.iter().filter(|window| window.name == name);
+        if let Some(known) = named.clone().find(|window| window.since == since) {
+            return known.clone();
         }
-        for window in self.windows.iter_mut().filter(|window| window.is(name, since)) {
-            match entry.kind {
-                // The counters were checked when it was booked.
-                EntryKind::Charge | EntryKind::Adjustment => {
-                    _ = window.used.add(&entry.amounts);
-                    if let Some(less) = &entry.less {
-                        window.used.take(less);
-                    }
-                }
-                EntryKind::Refund => window.used.take(&entry.amounts),
-                EntryKind::TopUp | EntryKind::CarryOver | EntryKind::Repair | EntryKind::Quarantined => {}
+        let mut window = WindowCounter::new(name, since);
+        if since == 0 {
+            window.top_ups = named.next().and_then(|known| known.top_ups.clone());
+            if *kind == WindowKind::Total && !self.all.is_zero() {
+                window.periods.push(Counted { used: self.all.clone(), ..Counted::at(kind, 0) });
             }
         }
+        window
     }
 
-    fn window(&self, name: &str, since: u64) -> Option<&CarriedWindow> {
-        self.windows.iter().find(|window| window.is(name, since))
+    /// Counts an entry for the windows there are at a level: name, kind and since when each counts.
+    pub(crate) fn count(
+        &mut self,
+        windows: &[(String, WindowKind, u64)],
+        level: &str,
+        seq: u64,
+        entry: &Entry,
+    ) {
+        for (name, kind, since) in windows {
+            if !self.windows.iter().any(|window| window.name == *name && window.since == *since) {
+                let window = self.window(name, *since, kind);
+                self.windows.push(window);
+            }
+            let of_it = self.windows.iter_mut().filter(|known| known.name == *name && known.since == *since);
+            of_it.for_each(|window| window.replay(kind, level, seq, entry));
+        }
+        match entry.kind {
+            // The counters were checked when it was booked.
+            EntryKind::Charge | EntryKind::Adjustment => {
+                _ = self.all.add(&entry.amounts);
+                if let Some(less) = &entry.less {
+                    self.all.take(less);
+                }
+            }
+            EntryKind::Refund => self.all.take(&entry.amounts),
+            EntryKind::TopUp | EntryKind::CarryOver | EntryKind::Repair | EntryKind::Quarantined => {}
+        }
     }
 
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
         super::record::to_vec(self)
-    }
-}
-
-impl CarriedWindow {
-    /// Whether it is this window's.
-    pub(crate) fn is(&self, name: &str, since: u64) -> bool {
-        self.since == since && (since == 0 || self.name == name)
     }
 }
 

@@ -83,23 +83,20 @@ fn budget(kind: WindowKind) -> Budget {
 fn counters() -> Counters {
     let period = Counted { start: AT, next: AT + 1, end: AT + 2, used: usd(7), topped: usd(2) };
     let top_up = TopUp { id: "t".into(), amounts: usd(9), left: usd(5), expires_at: Some(AT + 86_400_000) };
+    let counted = WindowCounter {
+        name: "day".into(),
+        since: 12,
+        periods: vec![period],
+        top_ups: Some(vec![top_up]),
+        told: None,
+        told_in: 0,
+    };
+    let told = Some(vec![("usd_micros".into(), 400_000)]);
     Counters {
-        windows: vec![WindowCounter {
-            name: "day".into(),
-            since: 12,
-            periods: vec![period.clone()],
-            top_ups: Some(vec![top_up]),
-            told: Some(vec![("usd_micros".into(), 400_000)]),
-            told_in: AT,
-        }],
+        windows: vec![WindowCounter { told, told_in: AT, ..counted.clone() }],
         breaches: 2,
         breached: Some(true),
-        verified: Some(Verified {
-            seq: 40,
-            at: AT,
-            windows: vec![("day".into(), vec![period])],
-            full_at: AT,
-        }),
+        verified: Some(Verified { seq: 40, at: AT, windows: vec![counted], full_at: AT }),
     }
 }
 
@@ -159,6 +156,8 @@ fn entry() -> Entry {
         less: Some(usd(1)),
         late: Some(true),
         refunds: Some(40),
+        expires_at: Some(AT + 86_400_000),
+        paid: Some(usd(3)),
         ..Entry::new(AT, EntryKind::Charge, "acme/search", usd(4_200))
     }
 }
@@ -193,8 +192,9 @@ fn ledger_mark() -> LedgerMark {
 }
 
 fn carried() -> Carried {
-    let window = |name: &str, since| CarriedWindow { name: name.into(), since, used: usd(7_000) };
-    Carried { windows: vec![window("", 0), window("total", 12)] }
+    let windows =
+        counters().windows.into_iter().map(|window| WindowCounter { told: None, told_in: 0, ..window });
+    Carried { all: usd(7_000), windows: windows.collect() }
 }
 
 fn link(message: Message) -> Vec<u8> {

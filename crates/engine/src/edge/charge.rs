@@ -1,10 +1,10 @@
 //! Charges and holds as requests say them, and as replies show them.
 
 use stint_api::{
-    Amounts, BudgetDrift, BudgetStray, ChargeReply, ExtendReply, HoldReply, Instant, OverCap, Price,
+    Amounts, BudgetDrift, BudgetStray, ChargeReply, DriftOf, ExtendReply, HoldReply, Instant, OverCap, Price,
     PricesReply, PricesRequest, Unpriced, Usage,
 };
-use stint_core::command::{Booked, Charged, Drift, ExtendAnswer, HoldView, Spent};
+use stint_core::command::{self, Booked, Charged, Drift, ExtendAnswer, HoldView, Spent};
 use stint_core::model;
 
 use super::budget::{amounts, kept_amounts, shortfall};
@@ -79,10 +79,17 @@ pub(crate) fn hold(view: &HoldView) -> HoldReply {
 
 /// What differed.
 pub(crate) fn drift(drift: Drift) -> BudgetDrift {
+    let (of, top_up) = match drift.of {
+        command::DriftOf::Used => (DriftOf::Used, None),
+        command::DriftOf::Topped => (DriftOf::Topped, None),
+        command::DriftOf::Left { top_up } => (DriftOf::Left, Some(top_up)),
+    };
     BudgetDrift {
         path: drift.path,
         window: drift.window,
         period: Instant::from_millis(drift.period),
+        of,
+        top_up,
         counted: amounts(&drift.counted),
         ledger: amounts(&drift.ledger),
     }

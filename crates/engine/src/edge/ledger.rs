@@ -23,6 +23,8 @@ pub(crate) fn entry(seq: u64, entry: Entry, tags: &[(String, String)]) -> Ledger
         booked_at: entry.booked_at.map(Instant::from_millis),
         window: entry.window,
         less: entry.less.as_ref().map(amounts),
+        expires_at: entry.expires_at.map(Instant::from_millis),
+        paid: entry.paid.as_ref().map(amounts),
         late: entry.late == Some(true),
         tags: tags.iter().cloned().collect(),
     }

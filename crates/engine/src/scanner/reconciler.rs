@@ -303,15 +303,16 @@ impl Reconciler {
         for path in remade {
             tracing::error!(namespace, path, "the counters of a budget were not its own, and were made anew");
         }
-        for Drift { path, window, period, counted, ledger } in drifts {
+        for Drift { path, window, period, of, counted, ledger } in drifts {
             tracing::error!(
                 namespace,
                 path,
                 window,
                 period,
+                ?of,
                 ?counted,
                 ?ledger,
-                "a budget's sum was not its ledger's, and was corrected"
+                "a budget's counter was not its ledger's, and was corrected"
             );
         }
         let home = stint_core::command::budget_home(&namespace, &tree);

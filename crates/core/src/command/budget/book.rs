@@ -199,6 +199,7 @@ fn carry_over(
             entries.push(Entry {
                 window: Some(window.name.clone()),
                 charge_id: Some(id),
+                expires_at,
                 ..Entry::new(now, EntryKind::CarryOver, path, left)
             });
         }

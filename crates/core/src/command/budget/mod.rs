@@ -12,6 +12,7 @@
 //! | `elapse.rs` | what the clock has to do |
 //! | `read.rs` | budgets as they stand |
 //! | `reconcile.rs` | counters against the ledger |
+//! | `recount.rs` | what they should be |
 //! | `roll_up.rs` | entries are rolled up by hours |
 //! | `fold.rs` | hours long ago become days |
 //! | `trim_ledger.rs` | entries long ago go |
@@ -25,6 +26,7 @@ mod hold;
 mod queue;
 mod read;
 mod reconcile;
+mod recount;
 mod roll_up;
 mod room;
 mod set;
@@ -38,7 +40,8 @@ pub use fold::{FoldLedger, SweepLedger};
 pub use hold::{ExtendAnswer, ExtendHold, HoldBudget, HoldView, ReleaseHold, SettleHold};
 pub(super) use queue::{asked, compared, ended, reordered, restated, unwanted};
 pub use read::{BudgetView, CheckUses, ListBudgets, Place, ShowBudget, ShowPlace, WindowView};
-pub use reconcile::{Drift, Reconcile, Recount, Unverified, Verify};
+pub use reconcile::{Reconcile, Verify};
+pub use recount::{Drift, DriftOf, Recount, Unverified};
 pub use roll_up::RollUpLedger;
 pub use set::{BudgetChange, DeleteBudget, SetBudget};
 pub use trim_ledger::TrimLedger;

@@ -274,6 +274,7 @@ pub(in super::super) fn unwanted(context: &mut Context<'_>, keys: &[PermitKey]) 
         let Some((namespace, path, held)) = place else { continue };
         let entry = Entry {
             execution: Some(key.execution),
+            step: Some("held".to_owned()),
             less: (!held.is_zero()).then_some(held),
             ..Entry::new(context.now(), EntryKind::Repair, &path, Amounts::default())
         };

@@ -1,102 +1,26 @@
 //! Counters against the ledger. The ledger is the truth: a drift is corrected, and the correction is an entry of its own.
 //!
-//! [`Unverified`] takes counters and the ledger's position together; whoever asked reads the ledger up to there and gives the
-//! entries to [`Recount`]; [`Verify`] applies the difference to what the counters are by then. What trimmed entries count for
-//! was carried on from themselves, and comes in beside those that are kept.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! [`Unverified`](super::Unverified) takes counters and the ledger's position together; whoever asked reads the ledger up to
+//! there and gives the entries to [`Recount`]; [`Verify`] applies the difference to what the counters are by then. What trimmed
+//! entries count for was carried on from themselves, and comes in beside those that are kept.
 
 use super::super::context::Context;
 use super::super::{Outcome, Refusal};
+use super::recount::{Drift, DriftOf, Recount, Recounted};
+use super::roll_up::{decode, read_all};
 use super::{book, elapse, ledger_seq, put_counters, queue, read};
 use crate::Millis;
 use crate::event::EventKind;
-use crate::key;
+use crate::key::{self, Key};
 use crate::model::{
-    Amounts, Budget, Carried, Counted, Counters, Entry, EntryKind, PermitKey, Verified, WindowCounter,
-    WindowKind, is_under, levels, tree,
+    Budget, Counted, Counters, Entry, EntryKind, PermitKey, Verified, WindowCounter, is_under, levels, tree,
 };
-
-/// A budget's sums are counted from the beginning this often.
-const FULL_EVERY_MS: Millis = 24 * 3_600 * 1_000;
-
-/// Budgets looked at by one command.
-const LOOKED_AT_MAX: usize = 2_000;
-
-/// Budgets read for counting by one command, and noted by one: commands that wait behind it don't wait long.
-const BUDGETS_MAX: usize = 200;
 
 /// Permits asked after in one message.
 const CHECKED_MAX: usize = 1_000;
 
-/// Read the counters of a tree that may differ from its ledger, a part of them at a time.
-#[derive(Clone, Default, Debug)]
-pub struct Unverified {
-    /// The namespace.
-    pub namespace: String,
-    /// The tree.
-    pub tree: String,
-    /// Only this budget.
-    pub only: Option<String>,
-    /// Count from the beginning.
-    pub full: bool,
-    /// Only budgets behind this path.
-    pub after: Option<String>,
-    /// The ledger up to here was compared by who asks: budgets whose sums are as they were then are left alone, unless an entry
-    /// since is about them.
-    pub compared: Option<u64>,
-}
-
-/// A tree's counters, with the place in its ledger at which they were read.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Recount {
-    /// Entries behind this one are needed.
-    pub from: u64,
-    /// Up to this one.
-    pub upto: u64,
-    /// What is carried on from trimmed entries is needed.
-    pub carries: bool,
-    /// There is more to read, behind this path.
-    pub next: Option<String>,
-    /// Counters that are missing, or don't fit a budget: [`Reconcile`] puts them right.
-    pub unfit: Vec<String>,
-    /// Budgets that entries are about though their sums have not changed: to be counted by themselves.
-    pub strangers: BTreeSet<String>,
-    compared: Option<u64>,
-    namespace: String,
-    tree: String,
-    now: Millis,
-    /// Entries up to this one were trimmed.
-    trimmed: u64,
-    budgets: BTreeMap<String, Recounted>,
-}
-
-/// One budget's sums: as they were read, and as the ledger has them.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Recounted {
-    budget: Budget,
-    read: Vec<WindowCounter>,
-    /// Entries up to this one are counted already, and up to that one they are in the sums as they were read.
-    counted: u64,
-    upto: u64,
-    full: bool,
-    expected: Vec<Vec<Counted>>,
-}
-
-/// A sum that was not the ledger's.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Drift {
-    /// The budget.
-    pub path: String,
-    /// Its window.
-    pub window: String,
-    /// When the period began.
-    pub period: Millis,
-    /// What the counter said.
-    pub counted: Amounts,
-    /// What the ledger says.
-    pub ledger: Amounts,
-}
+/// Entries since a recount that a command reads to correct top-ups.
+const CAUGHT_UP_MAX: u64 = 1_000;
 
 /// Take note of what a recount found, and correct it.
 #[derive(Clone, Debug)]
@@ -118,220 +42,6 @@ pub struct Reconcile {
     pub asks: bool,
     /// The counters' paths.
     pub unfit: Vec<String>,
-}
-
-impl Unverified {
-    pub(in super::super) fn run(&self, context: &Context<'_>) -> Result<Outcome, Refusal> {
-        let (namespace, now) = (self.namespace.as_str(), context.now());
-        let upto = ledger_seq(context, namespace, &self.tree);
-        let trimmed = context.partition.ledger_mark(namespace, &self.tree).trimmed;
-        // What is trimmed can't be looked through any more.
-        let compared = self.compared.filter(|compared| *compared >= trimmed);
-        let mut recount = Recount {
-            from: compared.map_or(upto, |compared| compared.min(upto)),
-            upto,
-            carries: false,
-            next: None,
-            unfit: Vec::new(),
-            strangers: BTreeSet::new(),
-            compared,
-            namespace: namespace.to_owned(),
-            tree: self.tree.clone(),
-            now,
-            trimmed,
-            budgets: BTreeMap::new(),
-        };
-        let of_tree = context.partition.levels_in(namespace, &self.tree, self.after.as_deref());
-        let paths: Box<dyn Iterator<Item = &str>> = match &self.only {
-            Some(only) => Box::new(std::iter::once(only.as_str())),
-            None => Box::new(of_tree),
-        };
-        for (looked_at, path) in paths.enumerate() {
-            if looked_at >= LOOKED_AT_MAX || recount.budgets.len() >= BUDGETS_MAX {
-                break;
-            }
-            if self.only.is_none() {
-                recount.next = Some(path.to_owned());
-            }
-            let budget = context.partition.budget(namespace, path);
-            let counters = context.partition.counters(namespace, path);
-            if budget.is_none() && counters.is_none() {
-                continue;
-            }
-            let fits = |(budget, counters): &(&Budget, &Counters)| read::fit(budget, counters);
-            let Some((budget, counters)) = budget.zip(counters).filter(fits) else {
-                recount.unfit.push(path.to_owned());
-                continue;
-            };
-            let base = counters.verified.as_ref().filter(|verified| {
-                !self.full && verified.full_at.saturating_add(FULL_EVERY_MS) > now && verified.seq >= trimmed
-            });
-            let unchanged = base.is_some_and(|base| {
-                (base.seq == upto || compared.is_some()) && same(&base.windows, &counters.windows, now)
-            });
-            if unchanged {
-                continue;
-            }
-            let since = counters.windows.iter().map(|window| window.since).min().unwrap_or(0);
-            let counted = base.map_or(trimmed, |base| base.seq);
-            recount.from = recount.from.min(if base.is_some() { counted } else { since.max(trimmed) });
-            recount.carries |= base.is_none() && trimmed > 0;
-            let windows = counters.windows.iter();
-            let expected = windows.map(|window| match base {
-                Some(base) => {
-                    base.windows.iter().find(|(name, _)| *name == window.name).map(|(_, p)| p.clone())
-                }
-                None => None,
-            });
-            let expected = expected.map(Option::unwrap_or_default).collect();
-            let (budget, read) = (budget.clone(), counters.windows.clone());
-            let recounted = Recounted { budget, read, counted, upto, full: base.is_none(), expected };
-            recount.budgets.insert(path.to_owned(), recounted);
-        }
-        Ok(Outcome::Unverified(Box::new(recount)))
-    }
-}
-
-/// Whether the sums that still count are those that were verified.
-fn same(verified: &[(String, Vec<Counted>)], windows: &[WindowCounter], now: Millis) -> bool {
-    let counting = |period: &&Counted| period.end > now && !period.used.is_zero();
-    let is_same = |verified: &[Counted], counted: &[Counted]| {
-        let (verified, counted) = (verified.iter().filter(counting), counted.iter().filter(counting));
-        verified.map(|p| (p.start, &p.used)).eq(counted.map(|p| (p.start, &p.used)))
-    };
-    verified.len() == windows.len()
-        && verified.iter().zip(windows).all(|((_, verified), window)| is_same(verified, &window.periods))
-}
-
-impl Recount {
-    /// Whether there is nothing to count.
-    pub fn is_empty(&self) -> bool {
-        self.budgets.is_empty() && self.from >= self.upto
-    }
-
-    /// Takes in what was read of the tree since.
-    pub fn join(&mut self, mut more: Self) {
-        self.from = self.from.min(more.from);
-        self.upto = self.upto.max(more.upto);
-        self.carries |= more.carries;
-        // Trimmed between the two: nobody takes note of it then.
-        self.trimmed = self.trimmed.min(more.trimmed);
-        self.next = more.next;
-        self.unfit.append(&mut more.unfit);
-        self.budgets.append(&mut more.budgets);
-    }
-
-    /// In parts that one command each may take note of.
-    pub fn parts(mut self) -> Vec<Self> {
-        let mut parts = Vec::with_capacity(self.budgets.len() / BUDGETS_MAX + 1);
-        while let Some(first) = self.budgets.keys().nth(BUDGETS_MAX).cloned() {
-            let rest = self.budgets.split_off(&first);
-            let budgets = std::mem::replace(&mut self.budgets, rest);
-            let (unfit, strangers) = (Vec::new(), BTreeSet::new());
-            let (namespace, tree) = (self.namespace.clone(), self.tree.clone());
-            parts.push(Self { budgets, unfit, strangers, namespace, tree, next: None, ..self });
-        }
-        parts.push(self);
-        parts
-    }
-
-    /// Budgets that are counted.
-    pub fn len(&self) -> usize {
-        self.budgets.len()
-    }
-
-    /// Counts what a level carries on from trimmed entries; before the entries.
-    pub fn carry(&mut self, path: &str, carried: &Carried) {
-        let Some(recounted) = self.budgets.get_mut(path).filter(|recounted| recounted.full) else { return };
-        let windows = recounted.budget.windows.iter().zip(&recounted.read).zip(&mut recounted.expected);
-        for ((window, counter), periods) in
-            windows.filter(|((window, _), _)| window.kind == WindowKind::Total)
-        {
-            let used = carried.used(&counter.name, counter.since);
-            if !used.is_zero() {
-                periods.push(Counted { used, ..Counted::at(&window.kind, self.now) });
-            }
-        }
-    }
-
-    /// Counts an entry of the ledger; in order.
-    pub fn add(&mut self, seq: u64, entry: &Entry) {
-        if seq > self.upto {
-            return;
-        }
-        let at = entry.counts_at();
-        for level in levels(&entry.path) {
-            let Some(recounted) = self.budgets.get_mut(level) else {
-                if self.compared.is_some_and(|compared| seq > compared) && !self.strangers.contains(level) {
-                    self.strangers.insert(level.to_owned());
-                }
-                continue;
-            };
-            if seq <= recounted.counted || seq > recounted.upto {
-                continue;
-            }
-            let windows = recounted.budget.windows.iter().zip(&recounted.read).zip(&mut recounted.expected);
-            for ((window, counter), periods) in
-                windows.filter(|((_, counter), _)| entry.counts_since(counter.since, seq))
-            {
-                let place = periods.iter().position(|period| period.start <= at && at < period.next);
-                match entry.kind {
-                    EntryKind::Charge | EntryKind::Adjustment => {
-                        let place = place.unwrap_or_else(|| {
-                            let place = periods.partition_point(|period| period.start <= at);
-                            // A period is what the counter has of it, where it has: zones may have other rules by now.
-                            let known = counter.periods.iter().find(|p| p.start <= at && at < p.next);
-                            let empty = Counted {
-                                used: Amounts::default(),
-                                topped: Amounts::default(),
-                                ..known.cloned().unwrap_or_else(|| Counted::at(&window.kind, at))
-                            };
-                            periods.insert(place, empty);
-                            place
-                        });
-                        if let Some(period) = periods.get_mut(place) {
-                            // The counters were checked when it was booked.
-                            _ = period.used.add(&entry.amounts);
-                            if let Some(less) = &entry.less {
-                                period.used.take(less);
-                            }
-                        }
-                    }
-                    EntryKind::Refund => {
-                        if let Some(period) = place.and_then(|place| periods.get_mut(place)) {
-                            period.used.take(&entry.amounts);
-                        }
-                    }
-                    EntryKind::TopUp | EntryKind::CarryOver | EntryKind::Repair | EntryKind::Quarantined => {}
-                }
-            }
-        }
-    }
-
-    /// What differs, of periods that still count.
-    fn drifts(&self) -> Vec<Drift> {
-        let mut drifts = Vec::new();
-        for (path, recounted) in &self.budgets {
-            for (counter, expected) in recounted.read.iter().zip(&recounted.expected) {
-                let starts = counter.periods.iter().chain(expected).filter(|period| period.end > self.now);
-                let mut starts: Vec<Millis> = starts.map(|period| period.start).collect();
-                starts.sort_unstable();
-                starts.dedup();
-                for start in starts {
-                    let used = |periods: &[Counted]| {
-                        let period = periods.iter().find(|period| period.start == start);
-                        period.map(|period| period.used.clone()).unwrap_or_default()
-                    };
-                    let (counted, ledger) = (used(&counter.periods), used(expected));
-                    if counted != ledger {
-                        let window = counter.name.clone();
-                        drifts.push(Drift { path: path.clone(), window, period: start, counted, ledger });
-                    }
-                }
-            }
-        }
-        drifts
-    }
 }
 
 impl Verify {
@@ -356,21 +66,26 @@ impl Verify {
                 continue;
             }
             let Some(mut counters) = context.partition.counters(namespace, path).cloned() else { continue };
+            let of_it: Vec<&Drift> = drifts.iter().filter(|drift| drift.path == *path).collect();
             let mut repairs = Vec::new();
-            for drift in drifts.iter().filter(|drift| drift.path == *path) {
+            for drift in of_it.iter().filter(|drift| drift.of == DriftOf::Used) {
                 repairs.extend(correct(&mut counters, &budget, drift, now));
+            }
+            if of_it.iter().any(|drift| drift.of != DriftOf::Used)
+                && let Some(recounted) = caught_up(context, recount, path, recounted.clone())?
+            {
+                for (counter, expected) in counters.windows.iter_mut().zip(recounted.expected) {
+                    correct_top_ups(counter, expected, now);
+                }
+                repairs.extend(of_it.iter().filter_map(|drift| of_top_ups(drift, now)));
             }
             let full_at = if recounted.full {
                 now
             } else {
                 counters.verified.as_ref().map_or(now, |verified| verified.full_at)
             };
-            let windows = recounted.read.iter().zip(&recounted.expected).map(|(counter, expected)| {
-                let counting = expected.iter().filter(|period| period.end > now).cloned();
-                (counter.name.clone(), counting.collect())
-            });
-            counters.verified =
-                Some(Verified { seq: recounted.upto, at: now, windows: windows.collect(), full_at });
+            let windows = recounted.expected.iter().map(|expected| expected.counting(now)).collect();
+            counters.verified = Some(Verified { seq: recounted.upto, at: now, windows, full_at });
             book::latch(context, namespace, path, &budget, &mut counters);
             put_counters(context, namespace, path, counters);
             let repaired = !repairs.is_empty();
@@ -386,7 +101,7 @@ impl Verify {
     }
 }
 
-/// Applies a drift to a counter as it is by now, and says so in an entry.
+/// Applies a drift of what is used to a counter as it is by now, and says so in an entry.
 fn correct(counters: &mut Counters, budget: &Budget, drift: &Drift, now: Millis) -> Option<Entry> {
     let window = budget.windows.iter().find(|window| window.name == drift.window)?;
     let counter = counters.windows.iter_mut().find(|counter| counter.name == drift.window)?;
@@ -404,12 +119,64 @@ fn correct(counters: &mut Counters, budget: &Budget, drift: &Drift, now: Millis)
     period.used.add(&more).ok()?;
     period.used.take(&less);
     period.topped = period.topped.at_most(&period.used);
-    Some(Entry {
+    Some(repair(drift, now))
+}
+
+/// The same budget's windows as the ledger has them by now: what top-ups pay depends on the order of all that was booked, and no
+/// difference can be applied to it. None if there is too much since; the next pass is nearer.
+fn caught_up(
+    context: &Context<'_>,
+    recount: &Recount,
+    path: &str,
+    mut recounted: Recounted,
+) -> Result<Option<Recounted>, Refusal> {
+    let (namespace, tree) = (recount.namespace.as_str(), recount.tree.as_str());
+    let upto = ledger_seq(context, namespace, path);
+    if upto.saturating_sub(recounted.upto) > CAUGHT_UP_MAX {
+        return Ok(None);
+    }
+    let since = recounted.upto.saturating_add(1)..=upto;
+    let keys: Vec<Key> = since.clone().map(|seq| key::entry(namespace, tree, seq)).collect();
+    for (seq, bytes) in since.zip(read_all(context, keys.iter())?) {
+        let missing = || Refusal::Corrupt(format!("entry {seq} of the ledger of {tree} is missing"));
+        let entry: Entry = decode(&bytes.ok_or_else(missing)?)?;
+        if levels(&entry.path).any(|level| level == path) {
+            recounted.take(path, seq, &entry);
+        }
+    }
+    Ok(Some(recounted))
+}
+
+/// Sets what top-ups have paid and what is left of them to what the ledger says.
+fn correct_top_ups(counter: &mut WindowCounter, expected: WindowCounter, now: Millis) {
+    let expected = expected.counting(now);
+    for period in &mut counter.periods {
+        let known = expected.periods.iter().find(|known| known.start == period.start);
+        let topped = known.map(|known| known.topped.clone()).unwrap_or_default();
+        period.topped = topped.at_most(&period.used);
+    }
+    counter.top_ups = expected.top_ups;
+}
+
+/// The entry that says that a top-up, or what top-ups have paid, was corrected.
+fn of_top_ups(drift: &Drift, now: Millis) -> Option<Entry> {
+    let (step, charge_id) = match &drift.of {
+        DriftOf::Used => return None,
+        DriftOf::Topped => ("topped", None),
+        DriftOf::Left { top_up } => ("left", Some(top_up.clone())),
+    };
+    Some(Entry { step: Some(step.to_owned()), charge_id, ..repair(drift, now) })
+}
+
+/// The entry that says that a drift was corrected.
+fn repair(drift: &Drift, now: Millis) -> Entry {
+    let (more, less) = (drift.ledger.less(&drift.counted), drift.counted.less(&drift.ledger));
+    Entry {
         window: Some(drift.window.clone()),
         booked_at: Some(drift.period),
         less: (!less.is_zero()).then_some(less),
         ..Entry::new(now, EntryKind::Repair, &drift.path, more)
-    })
+    }
 }
 
 impl Reconcile {

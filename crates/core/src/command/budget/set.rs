@@ -145,12 +145,15 @@ impl SetBudget {
         });
         let beyond = Amounts::of(beyond);
         let top_up = TopUp { id: id.to_owned(), amounts: amounts.clone(), left: amounts.clone(), expires_at };
-        counter.top_up(top_up, &beyond, now);
+        let paid = amounts.at_most(&beyond);
+        counter.top_up(top_up, &paid, now);
         book::latch(context, namespace, path, budget, &mut counters);
         put_counters(context, namespace, path, counters);
         let entry = Entry {
             charge_id: Some(id.to_owned()),
             window: Some(window.to_owned()),
+            expires_at,
+            paid: (!paid.is_zero()).then_some(paid),
             ..Entry::new(now, EntryKind::TopUp, path, amounts.clone())
         };
         book::append(context, namespace, &entry);

@@ -1,5 +1,5 @@
 //! Entries that are past the ledger's retention go, with the ids of their charges. What they count for in windows that never
-//! end is carried on from the entries themselves, so that a recount of everything is still one.
+//! end, and of top-ups that last, is carried on from the entries themselves, so that a recount of everything is still one.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,9 @@ use super::roll_up::{decode, put_mark, read_all, read_entry};
 use super::set::top_up_key;
 use crate::Millis;
 use crate::key::{self, Key};
-use crate::model::{Carried, ChargeRecord, Counted, Entry, EntryKind, LedgerMark, WindowKind, levels};
+use crate::model::{
+    Carried, ChargeRecord, Counted, Entry, EntryKind, LedgerMark, Window, WindowKind, levels,
+};
 use crate::partition::Partition;
 
 /// Entries that one command trims.
@@ -130,11 +132,11 @@ fn quarantined(
 fn index_of(namespace: &str, tree: &str, entry: &Entry) -> Option<Key> {
     let id = entry.charge_id.as_deref()?;
     match entry.kind {
-        EntryKind::Charge | EntryKind::Refund | EntryKind::Quarantined => {
+        EntryKind::Charge | EntryKind::Refund | EntryKind::Adjustment | EntryKind::Quarantined => {
             Some(key::charge(namespace, tree, id))
         }
         EntryKind::TopUp => Some(top_up_key(namespace, &entry.path, id)),
-        EntryKind::Adjustment | EntryKind::CarryOver | EntryKind::Repair => None,
+        EntryKind::CarryOver | EntryKind::Repair => None,
     }
 }
 
@@ -144,7 +146,7 @@ fn conflict_of(namespace: &str, tree: &str, entry: &Entry) -> Option<Key> {
     (entry.kind == EntryKind::Quarantined).then(|| key::charge_aside(namespace, tree, id, execution))
 }
 
-/// Counts entries for the windows that they count in for ever.
+/// Counts entries for the windows that they count in, and in which top-ups may last.
 fn carry(
     context: &mut Context<'_>,
     namespace: &str,
@@ -160,18 +162,14 @@ fn carry(
     for ((path, key), known) in paths.into_iter().zip(keys).zip(known) {
         let mut carried: Carried = known.map(|bytes| decode(&bytes)).transpose()?.unwrap_or_default();
         let before = carried.clone();
-        let totals = totals(context.partition, namespace, path);
-        // Windows that are no more, or began anew.
-        carried
-            .windows
-            .retain(|window| window.since == 0 || totals.iter().any(|(name, since)| window.is(name, *since)));
+        let windows = windows(context.partition, namespace, path);
         for (seq, entry) in due.iter().filter(|(_, entry)| levels(&entry.path).any(|level| level == path)) {
-            carried.count("", 0, entry);
-            let counts = |since: u64| since > 0 && entry.counts_since(since, *seq);
-            for (name, since) in totals.iter().filter(|(_, since)| counts(*since)) {
-                carried.count(name, *since, entry);
-            }
+            carried.count(&windows, path, *seq, entry);
         }
+        // Windows that are no more, or began anew.
+        carried.windows.retain(|known| {
+            windows.iter().any(|(name, _, since)| known.name == *name && known.since == *since)
+        });
         if carried != before {
             context.put_cold(key, carried.encode());
         }
@@ -179,11 +177,12 @@ fn carry(
     Ok(())
 }
 
-/// Names of a budget's windows that never end, and since when they count.
-fn totals(partition: &Partition, namespace: &str, path: &str) -> Vec<(String, u64)> {
+/// A budget's windows: their names, what they are, and since when they count.
+fn windows(partition: &Partition, namespace: &str, path: &str) -> Vec<(String, WindowKind, u64)> {
     let Some(budget) = partition.budget(namespace, path) else { return Vec::new() };
     let Some(counters) = partition.counters(namespace, path) else { return Vec::new() };
-    let totals = budget.windows.iter().filter(|window| window.kind == WindowKind::Total);
-    let since = |name: &str| Some(counters.window(name)?.since);
-    totals.filter_map(|window| Some((window.name.clone(), since(&window.name)?))).collect()
+    let window = |window: &Window| {
+        Some((window.name.clone(), window.kind.clone(), counters.window(&window.name)?.since))
+    };
+    budget.windows.iter().filter_map(window).collect()
 }
