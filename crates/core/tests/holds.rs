@@ -247,6 +247,39 @@ fn what_is_learned_holds_something_under_a_small_limit_too() {
     assert_eq!(world.claim(4).len(), 3);
 }
 
+#[test]
+fn work_that_says_no_amount_takes_a_part_of_what_there_is_and_at_the_last_only_one_starts() {
+    let mut world = World::new(&["acme"]);
+    world.budget("acme", 100);
+    world.budget("acme/a", 1_000);
+    let unnamed = |s: &mut Submission| {
+        let used = BudgetUse { path: "acme/a".into(), hold: None, cap: None, attempt_cap: None };
+        s.policy = bed::policy(|policy| policy.budgets = vec![used]);
+    };
+    (0..6).for_each(|_| _ = world.submit(&[], unnamed));
+    world.claim(6);
+    world.settle();
+    let leases = world.claim(6);
+    assert_eq!((leases.len(), world.held("acme")), (4, 100), "a quarter each");
+    world.charge(leases[0], "c1", 99);
+    leases.into_iter().for_each(|lease| world.complete(lease));
+    world.settle();
+    let leases = world.claim(6);
+    world.settle();
+    assert_eq!((leases.len(), world.claim(6).len(), world.held("acme")), (1, 0, 1), "99 of 100 are used");
+    // Whoever knows better says so, at any level above.
+    let some = Budget { default_hold: Some(usd(0)), ..world::budget(200) };
+    world.set("acme", BudgetChange::Put(Box::new(some))).unwrap();
+    world.complete(leases[0]);
+    (0..6).for_each(|_| _ = world.submit(&[], unnamed));
+    let mut started = 0;
+    for _ in 0..3 {
+        started += world.claim(9).len();
+        world.settle();
+    }
+    assert_eq!((started, world.held("acme")), (7, 0));
+}
+
 /// One window of days, that has counted nothing yet.
 fn tree_of_days(hard: u64) -> Budget {
     let mut budget = world::budget(hard);

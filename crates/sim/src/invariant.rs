@@ -50,6 +50,8 @@ invariants! {
     Heard,
     /// What is used and held stays within a budget's limit.
     WithinBudget,
+    /// What is held for a call stays held until its worker has spoken or its time in doubt is over.
+    Doubted,
     /// The ledger, the counters and the provider's bill say the same; every charge counts once.
     Books,
     /// A budget is breached for as long as it has used more than its limit, and nothing new is held meanwhile.

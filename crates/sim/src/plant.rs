@@ -71,6 +71,8 @@ plants! {
     Mute "mute" [Heard];
     /// The store keeps holds that have ended.
     LeakHolds "leak-holds" [NothingHeld];
+    /// The store drops a hold that goes into doubt.
+    FreeDoubt "free-doubt" [Doubted];
     /// The store forgets which charges it has booked, and workers say some again.
     DoubleCharge "double-charge" [Books];
     /// The store forgets what budgets have used.

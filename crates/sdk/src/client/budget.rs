@@ -50,7 +50,8 @@ use crate::{Charge, Error};
 /// search.refund(refund).await?;
 /// assert_eq!(client.budget("acme").get().await?.windows[0].used, usd(9_200));
 ///
-/// search.raise("day", usd(600_000)).await?;
+/// let raised = search.raise("day", usd(600_000)).await?;
+/// search.raise_if(raised.generation, "day", usd(700_000)).await?;
 /// let more = TopUpRequest { id: "may".into(), window: "day".into(), amounts: usd(50_000), ..Default::default() };
 /// search.top_up(more).await?;
 ///

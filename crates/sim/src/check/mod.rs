@@ -7,6 +7,7 @@
 //! loss must be seen.
 
 mod copies;
+mod doubts;
 mod heard;
 pub(crate) mod history;
 mod lanes;

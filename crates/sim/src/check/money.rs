@@ -12,7 +12,7 @@ use super::Checker;
 use crate::invariant::Invariant;
 
 /// The one dimension.
-const USD: &str = "usd";
+pub(super) const USD: &str = "usd";
 
 /// What the provider and those who spend say.
 #[derive(Default)]
@@ -191,6 +191,14 @@ pub(super) fn standings(dump: &Dump) -> Vec<Standing> {
 fn top_ups(dump: &Dump, path: &str) -> u64 {
     let all = entries(dump, path).into_iter().filter(|e| e.kind == EntryKind::TopUp && e.path == path);
     all.map(|entry| entry.amounts.get(USD)).sum()
+}
+
+/// What a commit has added to a path's ledger.
+pub(super) fn new_entries(before: &Dump, dump: &Dump, path: &str) -> Vec<Entry> {
+    let prefix = key::ledger("default", tree(path)).bytes;
+    let own = dump.ordered.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
+    let new = own.filter(|(key, _)| !before.ordered.contains_key(*key));
+    new.filter_map(|(_, value)| minicbor::decode(value).ok()).collect()
 }
 
 fn entries(dump: &Dump, path: &str) -> Vec<Entry> {

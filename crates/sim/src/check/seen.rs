@@ -82,6 +82,7 @@ impl Checker {
             self.follow(partition, id, &before, &dump);
         }
         self.budgets_hold(&before, &dump);
+        self.doubt_is_kept(&before, &dump);
         self.breaches_latch(&before, &dump);
     }
 

@@ -15,6 +15,10 @@ pub(super) fn bent(plant: Plant, write: &Write) -> Write {
     let bent = match (plant, write.key.first()) {
         (Plant::ClearLatch, Some(b'c')) => record().and_then(unlatched),
         (Plant::StaleAnswer, Some(b'x')) => record().and_then(granted),
+        (Plant::FreeDoubt, Some(b'k')) => match record() {
+            Some(Record::Hold(hold)) if hold.in_doubt() => return Write { value: None, ..write.clone() },
+            _ => None,
+        },
         _ => None,
     };
     match bent {

@@ -14,6 +14,7 @@ use crate::model::{
     Amounts, Ask, Denial, ENDED_HOLD_MS, ESTIMATE_SHARE, EndedHold, Entry, EntryKind, Estimate, HeldPermit,
     Hold, HoldKey, Message, PermitKey, Record, Shortfall, is_under, levels, tree,
 };
+use crate::partition::Partition;
 
 /// Grants of one command: more follow with the next.
 const GRANTS_MAX: usize = 500;
@@ -130,16 +131,26 @@ fn estimate(context: &Context<'_>, ask: &Ask) -> Amounts {
         Some(Record::Estimate(estimate)) => estimate.p95(),
         _ => None,
     };
-    let Some(learned) = learned else {
-        let budget = partition.budget(&ask.namespace, &ask.path);
-        return budget.and_then(|budget| budget.default_hold.clone()).unwrap_or_default();
-    };
     let now = context.now();
+    let Some(learned) = learned else {
+        let budgets = levels(&ask.path).filter_map(|level| partition.budget(&ask.namespace, level));
+        let given = budgets.filter_map(|budget| budget.default_hold.clone()).last();
+        return given.unwrap_or_else(|| unknown(partition, ask, now));
+    };
     let capped = learned.iter().map(|(dimension, amount)| {
         let tightest = room::tightest(partition, &ask.namespace, &ask.path, dimension, now);
         (dimension, tightest.map_or(amount, |limit| amount.min(share(limit))))
     });
     Amounts::of(capped)
+}
+
+/// What is held for work of which nobody knows what it costs: as much as an estimate may be, or what there is. Held nothing,
+/// all of many that start together would find the last of a budget free.
+fn unknown(partition: &Partition, ask: &Ask, now: Millis) -> Amounts {
+    let bounds = room::bounds(partition, &ask.namespace, &ask.path, now);
+    Amounts::of(
+        bounds.iter().map(|(dimension, (limit, free))| (dimension.as_str(), share(*limit).min(*free))),
+    )
 }
 
 /// What an estimate may take of a limit: something, also of a small one.

@@ -1,5 +1,7 @@
 //! What is free: limits against what is used and held, at every level of a path.
 
+use std::collections::BTreeMap;
+
 use crate::Millis;
 use crate::model::{Amounts, Budget, Counters, Shortfall, Window, WindowCounter, WindowKind, levels};
 use crate::partition::Partition;
@@ -193,6 +195,24 @@ pub(super) fn tightest(
         None
     });
     tightest
+}
+
+/// For each limited dimension the tightest hard limit, and how much the levels of a path leave free together.
+pub(super) fn bounds(
+    partition: &Partition,
+    namespace: &str,
+    path: &str,
+    now: Millis,
+) -> BTreeMap<String, (u64, u64)> {
+    let mut bounds: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    first::<()>(partition, namespace, path, now, |at| {
+        let taken = u128::from(at.used) + at.held;
+        let free = u64::try_from(u128::from(at.limit).saturating_sub(taken)).unwrap_or(u64::MAX);
+        let (limit, left) = bounds.entry(at.dimension.to_owned()).or_insert((u64::MAX, u64::MAX));
+        (*limit, *left) = ((*limit).min(at.limit), (*left).min(free));
+        None
+    });
+    bounds
 }
 
 /// What may still be held of each dimension that a window of a budget limits.
