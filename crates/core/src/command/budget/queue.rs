@@ -134,7 +134,7 @@ fn estimate(context: &Context<'_>, ask: &Ask) -> Amounts {
     let now = context.now();
     let Some(learned) = learned else {
         let budgets = levels(&ask.path).filter_map(|level| partition.budget(&ask.namespace, level));
-        let given = budgets.filter_map(|budget| budget.default_hold.clone()).last();
+        let given = budgets.filter_map(|budget| budget.default_hold.clone()).next_back();
         return given.unwrap_or_else(|| unknown(partition, ask, now));
     };
     let capped = learned.iter().map(|(dimension, amount)| {
