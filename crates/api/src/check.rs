@@ -124,7 +124,16 @@ pub(crate) fn each<T>(
     Ok(())
 }
 
+/// Whether clients and proxies would take a piece of a path out of an address instead of sending it: what has such a name
+/// can't be reached by it, and another thing is.
+pub(crate) fn is_dots(text: &str) -> bool {
+    matches!(text, "." | "..")
+}
+
 fn bounded_name(field: &str, text: &str, chars: usize) -> Result<(), Problem> {
+    if is_dots(text) {
+        return Err(Problem::invalid(field, format!("`{text}` is no name: in an address it means a folder")));
+    }
     if (1..=chars).contains(&text.len()) && text.bytes().all(is_name_byte) {
         return Ok(());
     }

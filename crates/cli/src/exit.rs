@@ -57,7 +57,7 @@ pub(crate) fn code(ended: anyhow::Result<()>) -> ExitCode {
         Some(failed) => failed.code(),
         None => match error.downcast_ref::<stint::Error>() {
             Some(stint::Error::Configuration(_)) => 2,
-            Some(stint::Error::Refused(_)) => 3,
+            Some(stint::Error::Refused(_) | stint::Error::HoldOver(_)) => 3,
             Some(stint::Error::Backup { .. } | stint::Error::Store { .. }) => STORE,
             Some(stint::Error::NoAnswer { .. } | stint::Error::Protocol(_)) => 4,
             _ => 1,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use stint_api::{ExecutionState, Failure, Problem};
+use stint_api::{ExecutionState, Failure, HoldReply, Problem};
 
 use crate::transport::SendError;
 
@@ -46,6 +46,10 @@ pub enum Error {
     /// The execution has not ended yet.
     #[error("the execution has not ended, it is {0}")]
     NotEnded(ExecutionState),
+    /// The hold that stands under this id has ended, or is in doubt: nothing is set aside for what is to be spent now. Of what
+    /// it was for, more can be charged: see [`Client::hold`](crate::Client::hold).
+    #[error("the hold {} {}: under its id nothing more is set aside", .0.hold, if .0.ended { "has ended" } else { "is in doubt" })]
+    HoldOver(HoldReply),
     /// The store of an embedded engine can't be opened.
     #[error("the store can't be opened: {reason}")]
     Store {
@@ -69,7 +73,8 @@ pub enum Error {
 
 impl Error {
     /// The stable code: one of the server's, each with a page in docs/errors/, or one of the client's own:
-    /// `no_answer`, `protocol`, `payload_mismatch`, `execution_ended`, `execution_not_ended`, `configuration`.
+    /// `no_answer`, `protocol`, `payload_mismatch`, `execution_ended`, `execution_not_ended`, `hold_over`,
+    /// `configuration`.
     ///
     /// ```
     /// # use stint::{Embedded, Submission};
@@ -92,6 +97,7 @@ impl Error {
             Self::Payload { .. } => "payload_mismatch",
             Self::Ended { .. } => "execution_ended",
             Self::NotEnded(_) => "execution_not_ended",
+            Self::HoldOver(_) => "hold_over",
             Self::Store { code, .. } | Self::Backup { code, .. } => code,
             Self::Configuration(_) => "configuration",
         }
@@ -112,6 +118,7 @@ impl Error {
             Self::Payload { .. } => "Use the same type where it is written and where it is read.",
             Self::Ended { .. } => "Look at the execution's attempts; replay it when the cause is gone.",
             Self::NotEnded(_) => "Wait longer, or ask why it waits.",
+            Self::HoldOver(_) => "Ask for a hold under another id before more is spent.",
             Self::Store { .. } => "Look at the store's folder: another process, the disk, or the format.",
             Self::Backup { .. } => "Make the copy again.",
             Self::Configuration(_) => "Correct the setting that is named.",

@@ -105,7 +105,11 @@ fn of_name(name: &str) -> Option<Value> {
         "kinds" => json!({"maxItems": CLAIM_NAMES, "items": named(NAME_CHARS)}),
         "key" | "from_step" | "step" => named(STEP_KEY_CHARS),
         "charge_id" => text(CHARGE_ID_BYTES),
-        "path" | "under" => json!({"pattern": PATH, "maxLength": PATH_LEVELS * (PATH_SEGMENT_CHARS + 1) - 1}),
+        "path" | "under" => json!({
+            "pattern": PATH,
+            "maxLength": PATH_LEVELS * (PATH_SEGMENT_CHARS + 1) - 1,
+            "not": {"pattern": "(^|/)\\.{1,2}(/|$)"},
+        }),
         "lease" => json!({"pattern": "^ls_[a-z0-9]+$", "maxLength": NAME_CHARS}),
         "session" => json!({"pattern": format!("^[A-Za-z0-9_-]{{1,{SESSION_CHARS}}}$")}),
         "version" => text(NAME_CHARS),
@@ -156,7 +160,7 @@ fn range(least: u64, most: u64) -> Value {
 }
 
 fn named(chars: usize) -> Value {
-    json!({"pattern": "^[A-Za-z0-9._:/@-]+$", "minLength": 1, "maxLength": chars})
+    json!({"pattern": "^[A-Za-z0-9._:/@-]+$", "minLength": 1, "maxLength": chars, "not": {"enum": [".", ".."]}})
 }
 
 fn text(most: usize) -> Value {

@@ -2,6 +2,8 @@
 
 use stint::Amounts;
 
+use crate::exit::Failed;
+
 /// What a dollar has of its millionths.
 const USD_MICROS: u64 = 1_000_000;
 
@@ -21,6 +23,19 @@ pub(crate) fn amount(text: &str) -> Result<(String, u64), String> {
     }
     let amount = amount.parse().map_err(|_| format!("`{amount}` is not a whole number"))?;
     Ok((dimension.to_owned(), amount))
+}
+
+/// Amounts as they were given one by one. Two of a dimension are no amount: which of them is meant?
+pub(crate) fn distinct(given: impl IntoIterator<Item = (String, u64)>) -> Result<Amounts, Failed> {
+    let mut amounts = Amounts::default();
+    for (dimension, amount) in given {
+        if amounts.0.contains_key(&dimension) {
+            let also = if dimension == "usd_micros" { " (usd is the same)" } else { "" };
+            return Err(Failed::Usage(format!("{dimension} is given twice{also}")));
+        }
+        amounts.0.insert(dimension, amount);
+    }
+    Ok(amounts)
 }
 
 /// How much more or less.
@@ -43,7 +58,7 @@ pub(crate) fn difference(text: &str) -> Result<Difference, String> {
 pub(crate) fn budget(text: &str) -> Result<(String, Option<Amounts>), String> {
     let Some((path, held)) = text.split_once(':') else { return Ok((text.to_owned(), None)) };
     let held = held.split(',').map(amount).collect::<Result<Vec<_>, _>>()?;
-    Ok((path.to_owned(), Some(Amounts::of(held))))
+    Ok((path.to_owned(), Some(distinct(held).map_err(|error| error.to_string())?)))
 }
 
 /// Amounts in a line: money in dollars, everything else as it is.
@@ -99,6 +114,17 @@ mod tests {
     }
 
     #[test]
+    fn a_dimension_is_given_once() {
+        let given = |words: &[&str]| distinct(words.iter().map(|word| amount(word).unwrap()));
+        assert_eq!(
+            given(&["usd=1", "calls=2"]).unwrap(),
+            Amounts::of([("usd_micros", 1_000_000), ("calls", 2)])
+        );
+        assert!(given(&["usd=1", "calls=2", "usd_micros=5"]).is_err());
+        assert!(given(&["calls=2", "calls=2"]).is_err());
+    }
+
+    #[test]
     fn a_difference_is_more_or_less() {
         let of = |amount, less| Difference { dimension: "usd_micros".to_owned(), amount, less };
         assert_eq!(difference("usd=0.05"), Ok(of(50_000, false)));
@@ -112,5 +138,6 @@ mod tests {
         let held = Amounts::of([("calls", 3), ("usd_micros", 20_000)]);
         assert_eq!(budget("acme:usd=0.02,calls=3"), Ok(("acme".to_owned(), Some(held))));
         assert!(budget("acme:much").is_err());
+        assert!(budget("acme:usd=1,usd_micros=5").is_err_and(|error| error.contains("given twice")));
     }
 }

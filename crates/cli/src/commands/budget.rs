@@ -12,7 +12,7 @@ use clap::Subcommand;
 use stint::Amounts;
 use stint::api::{AdjustRequest, Instant, TopUpRequest};
 
-use super::amounts::{Difference, amount, difference, shown};
+use super::amounts::{Difference, amount, difference, distinct, shown};
 use super::charge::{self, Spent};
 use super::connection::Connection;
 use crate::{clock, output};
@@ -191,25 +191,27 @@ pub(crate) fn run(args: Args) -> Result<()> {
         }
         Command::Set(args) => set::run(*args),
         Command::Raise(Raise { path, window, limits, connection }) => {
+            let limits = distinct(limits)?;
             let budget = connection.run(|client| async move {
                 let budget = client.budget(path);
                 let now = budget.get().await?;
                 let window = only_window(&now, window)?;
                 // If the reply is lost and the request goes out again late, it must not undo a newer change.
-                Ok(budget.raise_if(now.generation, window, Amounts::of(limits)).await?)
+                Ok(budget.raise_if(now.generation, window, limits).await?)
             })?;
             show::one(&budget, &connection)
         }
         Command::Topup(TopUp { path, amounts, id, window, expires_at, connection }) => {
+            let amounts = distinct(amounts)?;
             let budget = connection.run(|client| async move {
                 let budget = client.budget(path);
                 let window = only_window(&budget.get().await?, window)?;
-                let amounts = Amounts::of(amounts);
                 Ok(budget.top_up(TopUpRequest { id, window, amounts, expires_at, namespace: None }).await?)
             })?;
             show::one(&budget, &connection)
         }
         Command::Adjust(Adjust { path, amounts, id, reason, connection }) => {
+            distinct(amounts.iter().map(|d| (d.dimension.clone(), d.amount)))?;
             let of = |less: bool| {
                 Amounts::of(
                     amounts.iter().filter(|d| d.less == less).map(|d| (d.dimension.clone(), d.amount)),
@@ -224,17 +226,20 @@ pub(crate) fn run(args: Args) -> Result<()> {
             show::one(&budget, &connection)
         }
         Command::Hold(Hold { path, amounts, id, ttl_ms, connection }) => {
-            let amounts = Amounts::of(amounts);
+            let amounts = distinct(amounts)?;
             let ttl = Duration::from_millis(ttl_ms);
-            let hold = connection
-                .run(|client| async move { Ok(client.budget(path).hold(id, amounts, ttl).await?) })?;
-            if connection.json {
-                return output::json(&serde_json::json!({"hold": hold.id()}));
+            let asked =
+                connection.run(|client| async move { Ok(client.budget(path).hold(id, amounts, ttl).await?) });
+            if connection.json
+                && let Some(reply) = told(&asked)
+            {
+                output::json(reply)?;
+                return asked.map(drop);
             }
-            output::line(hold.id())
+            output::line(asked?.id())
         }
         Command::Charge(Charge { path, spent, connection }) => {
-            let charge = spent.charge();
+            let charge = spent.charge()?;
             let reply =
                 connection.run(|client| async move { Ok(client.budget(path).charge(charge).await?) })?;
             charge::tell(&reply, &connection)
@@ -245,6 +250,17 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Ledger(args) => ledger::run(args),
         Command::Report(args) => report::run(args),
         Command::Reconcile(args) => reconcile(args),
+    }
+}
+
+/// What was answered, also where that is no: nothing is set aside by a hold that is over.
+fn told(asked: &Result<stint::HoldHandle>) -> Option<&stint::api::HoldReply> {
+    match asked {
+        Ok(hold) => hold.reply(),
+        Err(error) => match error.downcast_ref() {
+            Some(stint::Error::HoldOver(reply)) => Some(reply),
+            _ => None,
+        },
     }
 }
 

@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use stint::api::ChargeReply;
-use stint::{Amounts, Charge, Usage};
+use stint::{Charge, Usage};
 
-use super::amounts::{amount, shown};
+use super::amounts::{amount, distinct, shown};
 use super::connection::Connection;
+use crate::exit::Failed;
 use crate::output;
 
 /// Amounts, or usage that the price table turns into some.
@@ -21,17 +22,17 @@ pub(crate) struct Spent {
     #[arg(long, conflicts_with = "amounts")]
     model: Option<String>,
     /// Tokens read, cached ones included.
-    #[arg(long, value_name = "N", requires = "model", default_value_t = 0)]
-    input_tokens: u64,
+    #[arg(long, value_name = "N", requires = "model")]
+    input_tokens: Option<u64>,
     /// Those of them that came out of the provider's cache.
-    #[arg(long, value_name = "N", requires = "model", default_value_t = 0)]
-    cached_input_tokens: u64,
+    #[arg(long, value_name = "N", requires = "model")]
+    cached_input_tokens: Option<u64>,
     /// Others of them, that were written into it.
-    #[arg(long, value_name = "N", requires = "model", default_value_t = 0)]
-    cache_write_tokens: u64,
+    #[arg(long, value_name = "N", requires = "model")]
+    cache_write_tokens: Option<u64>,
     /// Tokens written.
-    #[arg(long, value_name = "N", requires = "model", default_value_t = 0)]
-    output_tokens: u64,
+    #[arg(long, value_name = "N", requires = "model")]
+    output_tokens: Option<u64>,
     /// Calls it took; one unless given.
     #[arg(long, value_name = "N", requires = "model")]
     calls: Option<u64>,
@@ -39,19 +40,26 @@ pub(crate) struct Spent {
 
 impl Spent {
     /// The charge.
-    pub(crate) fn charge(self) -> Charge {
+    pub(crate) fn charge(self) -> Result<Charge> {
+        let tokens =
+            [self.input_tokens, self.cached_input_tokens, self.cache_write_tokens, self.output_tokens];
+        // Beside amounts the parser does not ask for the model that these need.
+        if self.model.is_none() && (tokens.iter().any(Option::is_some) || self.calls.is_some()) {
+            let what = "tokens and --calls are those of a --model; amounts are written as calls=3".to_owned();
+            return Err(Failed::Usage(what).into());
+        }
         let charge = match self.model {
-            None => Charge::from(Amounts::of(self.amounts)),
+            None => Charge::from(distinct(self.amounts)?),
             Some(model) => Charge::from(Usage {
                 model,
-                input_tokens: self.input_tokens,
-                cached_input_tokens: self.cached_input_tokens,
-                cache_write_tokens: self.cache_write_tokens,
-                output_tokens: self.output_tokens,
+                input_tokens: self.input_tokens.unwrap_or(0),
+                cached_input_tokens: self.cached_input_tokens.unwrap_or(0),
+                cache_write_tokens: self.cache_write_tokens.unwrap_or(0),
+                output_tokens: self.output_tokens.unwrap_or(0),
                 calls: self.calls,
             }),
         };
-        charge.id(self.id)
+        Ok(charge.id(self.id))
     }
 }
 

@@ -2,9 +2,8 @@
 
 use anyhow::Result;
 use clap::Subcommand;
-use stint::Amounts;
 
-use super::amounts::{amount, shown};
+use super::amounts::{amount, distinct, shown};
 use super::charge::{self, Spent};
 use super::connection::Connection;
 use crate::exit::Failed;
@@ -64,7 +63,7 @@ struct Release {
 pub(crate) fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Extend(Extend { hold, amounts, id, connection }) => {
-            let more = Amounts::of(amounts);
+            let more = distinct(amounts)?;
             let what = shown(&more);
             let reply =
                 connection.run(|client| async move { Ok(client.hold(hold).extend(id, more).await?) })?;
@@ -84,13 +83,13 @@ pub(crate) fn run(args: Args) -> Result<()> {
             }
         }
         Command::Charge(Charge { hold, spent, connection }) => {
-            let charge = spent.charge();
+            let charge = spent.charge()?;
             let reply =
                 connection.run(|client| async move { Ok(client.hold(hold).charge(charge).await?) })?;
             charge::tell(&reply, &connection)
         }
         Command::Settle(Charge { hold, spent, connection }) => {
-            let charge = spent.charge();
+            let charge = spent.charge()?;
             let reply =
                 connection.run(|client| async move { Ok(client.hold(hold).settle([charge]).await?) })?;
             if connection.json {

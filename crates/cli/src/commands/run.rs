@@ -37,6 +37,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
+    args.fields.check()?;
     let mut request = SubmitRequest::new(args.kind, args.input.payload()?);
     request.idempotency_key = args.idempotency_key;
     args.fields.complete(&mut request);

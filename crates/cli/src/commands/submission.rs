@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use stint::Amounts;
 use stint::api::{BudgetUse, Instant, Payload, Retry, SubmitRequest};
 
-use super::amounts::{amount, budget};
+use super::amounts::{amount, budget, distinct};
 use crate::clock;
 use crate::exit::Failed;
 
@@ -90,6 +90,12 @@ pub(crate) struct Input {
 }
 
 impl Fields {
+    /// What reading each by itself does not tell.
+    pub(crate) fn check(&self) -> Result<(), Failed> {
+        distinct(self.cap.iter().cloned())?;
+        distinct(self.attempt_cap.iter().cloned()).map(drop)
+    }
+
     /// Fills in what the request leaves out.
     pub(crate) fn complete(&self, request: &mut SubmitRequest) {
         fn fill<T: Clone>(field: &mut Option<T>, given: &Option<T>) {

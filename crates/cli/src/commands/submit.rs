@@ -56,6 +56,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
+    args.fields.check()?;
     match (&args.file, &args.kind) {
         (Some(_), _) => many::run(args),
         (None, Some(kind)) => one(kind.clone(), args),

@@ -3,6 +3,7 @@
 // Tests may unwrap; the lint only knows test functions, not what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod budgets;
 mod crash;
 mod demo;
 mod docs;

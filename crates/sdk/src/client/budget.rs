@@ -39,7 +39,7 @@ use crate::{Charge, Error};
 /// let hold: HoldHandle = search.hold("request-1", usd(20_000), Duration::from_secs(60)).await?;
 /// assert!(hold.extend("more", usd(5_000)).await?.granted);
 /// hold.charge(Charge::from(usd(7_000)).id("call-1")).await?;
-/// println!("settling {}", hold.id());
+/// println!("settling {}, opened as {:?}", hold.id(), hold.reply());
 /// hold.settle([Charge::from(usd(2_000)).id("call-2")]).await?;
 /// let unused = search.hold("request-2", usd(1_000), Duration::from_secs(60)).await?;
 /// client.hold(unused.id()).release().await?;
@@ -82,6 +82,7 @@ pub struct BudgetHandle {
 pub struct HoldHandle {
     client: Client,
     id: String,
+    reply: Option<HoldReply>,
 }
 
 impl Client {
@@ -97,7 +98,7 @@ impl Client {
 
     /// A hold, by the id that [`HoldHandle::id`] has said.
     pub fn hold(&self, id: impl Into<String>) -> HoldHandle {
-        HoldHandle { client: self.clone(), id: id.into() }
+        HoldHandle { client: self.clone(), id: id.into(), reply: None }
     }
 
     /// What usage costs.
@@ -202,8 +203,9 @@ impl BudgetHandle {
         self.changed(Money::TopUp(self.path.clone(), request)).await
     }
 
-    /// Sets money aside, for a service that has no execution. Under the same id it is the same hold. It goes into doubt
-    /// unless it ends within `ttl`.
+    /// Sets money aside, for a service that has no execution. Under the same id it is the same hold; if that one has ended or
+    /// is in doubt, nothing is set aside, and this fails with [`Error::HoldOver`]. It goes into doubt unless it ends
+    /// within `ttl`.
     pub async fn hold(
         &self,
         id: impl Into<String>,
@@ -212,7 +214,10 @@ impl BudgetHandle {
     ) -> Result<HoldHandle, Error> {
         let request = HoldRequest { id: id.into(), amounts, ttl_ms: ms(ttl), namespace: self.client.named() };
         let held: HoldReply = self.client.tell(Money::Hold(self.path.clone(), request)).await?;
-        Ok(HoldHandle { client: self.client.clone(), id: held.hold })
+        match held.ended || held.in_doubt {
+            true => Err(Error::HoldOver(held)),
+            false => Ok(HoldHandle { client: self.client.clone(), id: held.hold.clone(), reply: Some(held) }),
+        }
     }
 
     /// Records what was spent, above every limit if need be. A charge without an id gets one of its own.
@@ -297,6 +302,11 @@ impl HoldHandle {
     /// Its id, for [`Client::hold`].
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// What was held and until when, as [`BudgetHandle::hold`] heard it; `None` if the handle was made of an id.
+    pub fn reply(&self) -> Option<&HoldReply> {
+        self.reply.as_ref()
     }
 
     /// Asks for more before more is spent. Answered at once; under the same id, the same.

@@ -156,6 +156,10 @@ impl HttpTransport {
         let Some(base) = self.bases.get(at) else {
             return Err(SendError::Unreachable("no address".to_owned()));
         };
+        if let Some(piece) = call.path.iter().find(|piece| is_lost(piece)) {
+            let detail = format!("`{piece}` can't stand in an address: it would be another one");
+            return Err(SendError::Refused(Problem::new(Code::MalformedId, detail)));
+        }
         let mut url = base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(call.path);
@@ -224,6 +228,12 @@ fn base(address: &str) -> Result<Url, Error> {
         return Err(Error::Configuration(format!("the address `{address}` does not start with http://")));
     }
     Ok(url)
+}
+
+/// Whether an address keeps less of a piece of its path than was given: then it may be that of something else, which a DELETE,
+/// say, must not reach.
+fn is_lost(piece: &str) -> bool {
+    matches!(piece, "." | "..") || piece.bytes().any(|byte| matches!(byte, b'\t' | b'\n' | b'\r'))
 }
 
 /// Whether another server may serve the same request at once.

@@ -1,13 +1,11 @@
 //! `stint budget set`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use stint::Amounts;
 use stint::api::{Budget, BudgetLimit, BudgetSettings, Code, OnHard, SoftLimit, WindowKind, WindowSettings};
 
-use super::super::amounts::amount;
+use super::super::amounts::{amount, distinct};
 use super::super::connection::Connection;
 use super::show;
 use crate::exit::Failed;
@@ -58,7 +56,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<()> {
-    distinct(&args.windows)?;
+    named_apart(&args.windows)?;
     let given = match &args.file {
         Some(file) => Some(read(file)?),
         None => None,
@@ -69,7 +67,7 @@ pub(super) fn run(args: Args) -> Result<()> {
             let budget = client.budget(&args.path);
             let settings = match given {
                 Some(given) => given,
-                None => changed(args, present(&budget).await?),
+                None => changed(args, present(&budget).await?)?,
             };
             Ok(budget.set(settings).await?)
         }
@@ -117,7 +115,7 @@ fn settings(budget: Budget) -> BudgetSettings {
     }
 }
 
-fn changed(args: &Args, mut settings: BudgetSettings) -> BudgetSettings {
+fn changed(args: &Args, mut settings: BudgetSettings) -> Result<BudgetSettings> {
     for window in &args.windows {
         let mut window = window.clone();
         window.tz.clone_from(&args.tz);
@@ -140,16 +138,16 @@ fn changed(args: &Args, mut settings: BudgetSettings) -> BudgetSettings {
     set(&mut settings.shadow, &args.shadow);
     set(&mut settings.carry_over, &args.carry_over);
     if !args.default_hold.is_empty() {
-        settings.default_hold = Some(Amounts::of(args.default_hold.clone()));
+        settings.default_hold = Some(distinct(args.default_hold.clone())?);
     }
     if !args.overshoot.is_empty() {
-        settings.overshoot = Some(Amounts::of(args.overshoot.clone()));
+        settings.overshoot = Some(distinct(args.overshoot.clone())?);
     }
-    settings
+    Ok(settings)
 }
 
 /// Two windows of one name would be one.
-fn distinct(windows: &[WindowSettings]) -> Result<(), Failed> {
+fn named_apart(windows: &[WindowSettings]) -> Result<(), Failed> {
     for (index, window) in windows.iter().enumerate() {
         let name = &window.name;
         if windows.iter().take(index).any(|other| other.name == *name) {
@@ -192,17 +190,17 @@ fn window(text: &str) -> Result<WindowSettings, String> {
     };
     let every_ms = every.map(|every| every.parse().map_err(|_| format!("`{every}` is no number of ms")));
     let read: WindowKind = one_of(kind, "total, rolling, day, week or month")?;
-    let mut all = BTreeMap::new();
-    for limit in limits.split(',').filter(|limit| !limit.is_empty()) {
-        let (dimension, hard) = amount(limit)?;
-        all.insert(dimension, BudgetLimit { hard: Some(hard), soft: Vec::new() });
-    }
+    let limits = limits.split(',').filter(|limit| !limit.is_empty()).map(amount);
+    let limits = distinct(limits.collect::<Result<Vec<_>, _>>()?).map_err(|error| error.to_string())?;
+    let limits = limits.0.into_iter();
     Ok(WindowSettings {
         name: name.unwrap_or(kind).to_owned(),
         kind: read,
         every_ms: every_ms.transpose()?,
         tz: None,
-        limits: all,
+        limits: limits
+            .map(|(dimension, hard)| (dimension, BudgetLimit { hard: Some(hard), soft: Vec::new() }))
+            .collect(),
     })
 }
 
@@ -225,6 +223,7 @@ fn one_of<T: serde::de::DeserializeOwned>(text: &str, expected: &str) -> Result<
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use stint::Amounts;
 
     use super::*;
 
@@ -236,7 +235,7 @@ mod tests {
 
     fn set(settings: BudgetSettings, words: &str) -> BudgetSettings {
         let words = ["set", "acme"].into_iter().chain(words.split_whitespace());
-        changed(&Cli::try_parse_from(words).unwrap().args, settings)
+        changed(&Cli::try_parse_from(words).unwrap().args, settings).unwrap()
     }
 
     #[test]
@@ -262,9 +261,10 @@ mod tests {
     fn windows_of_a_kind_have_names_of_their_own() {
         let both =
             ["rolling/60000:calls=1", "hour=rolling/3600000:calls=9"].map(|text| window(text).unwrap());
-        assert!(distinct(&both).is_ok());
+        assert!(named_apart(&both).is_ok());
         assert_eq!(both[1].name, "hour");
         let one = window("rolling/60000:calls=1").unwrap();
-        assert!(distinct(&[one.clone(), one]).is_err());
+        assert!(named_apart(&[one.clone(), one]).is_err());
+        assert!(window("day:usd=1,usd_micros=5").is_err(), "which of them?");
     }
 }

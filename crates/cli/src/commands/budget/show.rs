@@ -20,7 +20,7 @@ pub(super) fn tree(budgets: &[Budget], connection: &Connection) -> Result<()> {
         limits.enumerate().map(|(index, (window, dimension, limit))| {
             let first = index == 0;
             [
-                if first { indented(&budget.path) } else { String::new() },
+                if first { budget.path.clone() } else { String::new() },
                 if first { word(&budget.state) } else { String::new() },
                 window.name.clone(),
                 amount(dimension, window.used.get(dimension)),
@@ -146,13 +146,6 @@ fn bound(window: &BudgetWindow, dimension: &str, limit: &BudgetLimit) -> Option<
     let left = window.top_ups.iter().map(|top_up| top_up.left.get(dimension));
     let more = left.fold(window.topped.get(dimension), u64::saturating_add);
     limit.hard.map(|hard| hard.saturating_add(more))
-}
-
-/// The last segment of a path, as deep as it is.
-fn indented(path: &str) -> String {
-    let depth = path.matches('/').count();
-    let name = path.rsplit('/').next().unwrap_or(path);
-    if depth == 0 { path.to_owned() } else { format!("{}/{name}", "  ".repeat(depth)) }
 }
 
 fn nothing(text: String) -> String {
