@@ -391,6 +391,45 @@ fn only_what_changed_is_counted_where_the_rest_was_compared() {
 }
 
 #[test]
+fn an_entry_that_is_missing_is_not_taken_for_nothing_spent() {
+    let mut tree = Tree::with("acme", budget(1_000));
+    for _ in 0..5 {
+        tree.charge("acme", 10);
+    }
+    let before = tree.bed.store.clone();
+    for gone in [1, 3, 5] {
+        tree.bed.store = before.clone();
+        tree.bed.store.remove(&key::entry("default", "acme", gone));
+        for dry_run in [true, false] {
+            let Err(Refusal::Corrupt(reason)) = tree.recount(true, dry_run) else { panic!("{gone}") };
+            assert_eq!(reason, format!("entry {gone} of the ledger of acme is missing"));
+        }
+        assert_eq!(tree.used("acme"), 50);
+    }
+    tree.bed.store = before;
+    assert_eq!(tree.reconcile(true, false), (1, vec![]));
+}
+
+#[test]
+fn a_recount_is_not_applied_where_entries_that_it_read_were_lost_since() {
+    let mut tree = Tree::with("acme", budget(1_000));
+    tree.charge("acme", 10);
+    let before = tree.bed.store.clone();
+    tree.charge("acme", 10);
+    let unverified = Unverified { namespace: "default".into(), tree: "acme".into(), ..Unverified::default() };
+    let Ok(Outcome::Unverified(mut recount)) = tree.bed.run(Command::Unverified(unverified)) else {
+        panic!()
+    };
+    tree.ledger().iter().for_each(|(seq, entry)| recount.add(*seq, entry));
+    tree.bed.store = before;
+    tree.bed.partition = tree.bed.rebuilt();
+    let verify = Command::Verify(Verify { recount: *recount, dry_run: false });
+    assert_eq!(tree.bed.run(verify), Ok(Outcome::LedgerMoved));
+    tree.charge("acme", 7);
+    assert_eq!((tree.reconcile(false, false).1, tree.used("acme")), (vec![], 17));
+}
+
+#[test]
 fn a_recount_applies_its_difference_to_what_the_counters_are_by_then() {
     let mut tree = Tree::with("acme", budget(1_000));
     tree.charge("acme", 10);

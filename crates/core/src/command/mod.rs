@@ -254,8 +254,8 @@ pub enum Outcome {
         /// There are more.
         more: bool,
     },
-    /// The ledger was trimmed meanwhile: it has to be counted again.
-    LedgerTrimmed,
+    /// The ledger was trimmed or lost entries meanwhile: it has to be counted again.
+    LedgerMoved,
     /// A price table.
     Prices(Box<PriceTable>),
     /// A namespace's settings.

@@ -95,6 +95,10 @@ impl Tree {
     }
 
     pub fn reconcile(&mut self, full: bool, dry_run: bool) -> (usize, Vec<Drift>) {
+        self.recount(full, dry_run).unwrap()
+    }
+
+    pub fn recount(&mut self, full: bool, dry_run: bool) -> Result<(usize, Vec<Drift>), Refusal> {
         let unverified =
             Unverified { namespace: "default".into(), tree: "acme".into(), full, ..Unverified::default() };
         let Ok(Outcome::Unverified(mut recount)) = self.bed.run(Command::Unverified(unverified)) else {
@@ -105,8 +109,8 @@ impl Tree {
             recount.add(seq, &entry);
         }
         let counted = recount.len();
-        match self.bed.run(Command::Verify(Verify { recount: *recount, dry_run })) {
-            Ok(Outcome::Reconciled(drifts)) => (counted, drifts),
+        match self.bed.run(Command::Verify(Verify { recount: *recount, dry_run }))? {
+            Outcome::Reconciled(drifts) => Ok((counted, drifts)),
             other => panic!("{other:?}"),
         }
     }

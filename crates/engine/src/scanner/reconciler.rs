@@ -114,7 +114,7 @@ pub(crate) async fn reconcile(
     Ok(Reconciled { upto, ..reconciled })
 }
 
-/// Counts, again if the ledger is trimmed meanwhile, and says which budgets have to be counted by themselves.
+/// Counts, again if the ledger is trimmed or loses entries meanwhile, and says which budgets have to be counted by themselves.
 async fn count_until_done(
     shared: &Shared,
     unverified: &Unverified,
@@ -196,7 +196,7 @@ async fn count(
     for recount in recount.parts() {
         match shared.call(partition, Command::Verify(Verify { recount, dry_run })).await? {
             Outcome::Reconciled(drifts) => reconciled.drifts.extend(drifts),
-            Outcome::LedgerTrimmed => {
+            Outcome::LedgerMoved => {
                 if dry_run {
                     // What was not corrected is found again.
                     reconciled.drifts.truncate(said);

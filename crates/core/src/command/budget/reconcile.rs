@@ -50,8 +50,17 @@ impl Verify {
         let trimmed = context.partition.ledger_mark(&recount.namespace, &recount.tree).trimmed;
         // Entries may have gone before they were read, or be counted twice: by themselves and in what is carried on.
         let is_stale = if recount.carries { trimmed != recount.trimmed } else { trimmed > recount.from };
-        if is_stale {
-            return Ok(Outcome::LedgerTrimmed);
+        // Lost with the partition's last writes: what was read is of another history.
+        let is_ahead = recount.upto > ledger_seq(context, &recount.namespace, &recount.tree);
+        if is_stale || is_ahead {
+            return Ok(Outcome::LedgerMoved);
+        }
+        // One that is missing is never taken for nothing.
+        if let Some(seq) = recount.missing() {
+            return Err(Refusal::Corrupt(format!(
+                "entry {seq} of the ledger of {} is missing",
+                recount.tree
+            )));
         }
         let drifts = recount.drifts();
         if self.dry_run {

@@ -51,6 +51,9 @@ pub struct Recount {
     /// Budgets that entries are about though their sums have not changed: to be counted by themselves.
     pub strangers: BTreeSet<String>,
     compared: Option<u64>,
+    /// The last entry that was given, and the first that should have been and was not.
+    given: Option<u64>,
+    gap: Option<u64>,
     pub(super) namespace: String,
     pub(super) tree: String,
     now: Millis,
@@ -117,6 +120,8 @@ impl Unverified {
             unfit: Vec::new(),
             strangers: BTreeSet::new(),
             compared,
+            given: None,
+            gap: None,
             namespace: namespace.to_owned(),
             tree: self.tree.clone(),
             now,
@@ -225,11 +230,22 @@ impl Recount {
         }
     }
 
-    /// Counts an entry of the ledger; in order.
+    /// An entry that is in the ledger, and was not given.
+    pub(super) fn missing(&self) -> Option<u64> {
+        let given = self.given.unwrap_or(self.from);
+        self.gap.or_else(|| (given < self.upto).then(|| given + 1))
+    }
+
+    /// Counts an entry of the ledger; in order, and each one that is needed.
     pub fn add(&mut self, seq: u64, entry: &Entry) {
-        if seq > self.upto {
+        let given = self.given.unwrap_or(self.from);
+        if seq > self.upto || seq <= given {
             return;
         }
+        if seq != given + 1 {
+            self.gap.get_or_insert(given + 1);
+        }
+        self.given = Some(seq);
         for level in levels(&entry.path) {
             let Some(recounted) = self.budgets.get_mut(level) else {
                 if self.compared.is_some_and(|compared| seq > compared) && !self.strangers.contains(level) {
