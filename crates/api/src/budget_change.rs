@@ -180,6 +180,8 @@ pub enum DriftOf {
     /// What a period has used.
     #[default]
     Used,
+    /// What was taken off beyond that by an adjustment.
+    Owed,
     /// What of it top-ups have paid.
     Topped,
     /// What is left of a top-up.
@@ -191,6 +193,7 @@ impl DriftOf {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Used => "used",
+            Self::Owed => "owed",
             Self::Topped => "topped",
             Self::Left => "left",
         }

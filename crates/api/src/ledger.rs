@@ -49,7 +49,7 @@ pub struct LedgerEntry {
     /// The execution's kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_kind: Option<String>,
-    /// The step; of a refund, the charge it gives back; of an adjustment, why it was made; of a repair, what was wrong if it was not what was used: `topped`, `left` (of a top-up) or `held`.
+    /// The step; of a refund, the charge it gives back; of an adjustment, why it was made; of a repair, what was wrong if it was not what was used: `owed`, `topped`, `left` (of a top-up) or `held`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// The model.

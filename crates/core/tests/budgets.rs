@@ -391,6 +391,38 @@ fn only_what_changed_is_counted_where_the_rest_was_compared() {
 }
 
 #[test]
+fn what_is_taken_off_beyond_what_was_used_is_made_up_for_by_what_is_spent_next() {
+    for kind in [WindowKind::Total, WindowKind::Rolling { every_ms: 3_600_000 }] {
+        let mut tree = Tree::with("acme", tree::windowed(kind, 10));
+        let adjust = |tree: &mut Tree, id: &str, more, less| {
+            let (namespace, path) = ("default".to_owned(), "acme".to_owned());
+            let (more, less) = (usd(more), usd(less));
+            let adjust = Adjust { namespace, path, id: id.into(), more, less, reason: None };
+            tree.bed.run(Command::Adjust(adjust)).unwrap();
+        };
+        tree.charge("acme", 1);
+        adjust(&mut tree, "typo", 0, 5);
+        assert_eq!(tree.used("acme"), 0);
+        adjust(&mut tree, "untypo", 5, 0);
+        assert_eq!(tree.used("acme"), 1, "as the ledger says");
+        adjust(&mut tree, "again", 0, 5);
+        assert!(tree.hold(1, 11).is_err(), "it is no raise");
+        // In a rolling window also what is spent in another of its steps.
+        tree.bed.pass(120_000);
+        tree.charge("acme", 7);
+        assert_eq!((tree.used("acme"), tree.reconcile(true, false).1), (3, vec![]));
+        let at = key::counters("default", "acme");
+        let mut counters = tree.bed.partition.counters("default", "acme").unwrap().clone();
+        counters.windows[0].periods[0].owed = Some(usd(6));
+        let record = Record::Counters(Box::new(counters));
+        tree.bed.store.insert(at.clone(), record.encode().into());
+        tree.bed.partition.put(&at, Some(record));
+        assert!(!tree.reconcile(false, false).1.is_empty());
+        assert_eq!((tree.used("acme"), tree.reconcile(true, false).1), (3, vec![]));
+    }
+}
+
+#[test]
 fn an_entry_that_is_missing_is_not_taken_for_nothing_spent() {
     let mut tree = Tree::with("acme", budget(1_000));
     for _ in 0..5 {

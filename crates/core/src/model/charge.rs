@@ -98,7 +98,8 @@ pub struct Entry {
     /// Its kind.
     #[n(7)]
     pub execution_kind: Option<String>,
-    /// The step; why, of an adjustment; what was wrong, of a repair, if not what was used: `topped`, `left` or `held`.
+    /// The step; why, of an adjustment; what was wrong, of a repair, if not what was used: `owed`, `topped`,
+    /// `left` or `held`.
     #[n(8)]
     pub step: Option<String>,
     /// The model.

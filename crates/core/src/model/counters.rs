@@ -69,7 +69,7 @@ pub struct WindowCounter {
 }
 
 /// What a period has used. Its key is its start, made once; it is never set to zero.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
 pub struct Counted {
     /// When it began.
     #[n(0)]
@@ -86,6 +86,9 @@ pub struct Counted {
     /// Of that, what top-ups paid for.
     #[n(4)]
     pub topped: Amounts,
+    /// What was taken off beyond what it had used: what is charged next makes up for it. In no dimension are both.
+    #[n(5)]
+    pub owed: Option<Amounts>,
 }
 
 /// A limit raised for once.
@@ -134,17 +137,22 @@ impl WindowCounter {
 
     /// What is used of a dimension, as of now.
     pub fn used(&self, dimension: &str, now: Millis) -> u64 {
-        let counting = self.periods.iter().filter(|period| period.end > now);
-        counting.fold(0, |sum, period| sum.saturating_add(period.used.get(dimension)))
+        self.sum(dimension, now, |period| period.used.get(dimension))
     }
 
     /// What of it counts against the hard limit: all but what top-ups paid for.
     pub fn counted(&self, dimension: &str, now: Millis) -> u64 {
+        let counted =
+            |period: &Counted| period.used.get(dimension).saturating_sub(period.topped.get(dimension));
+        self.sum(dimension, now, counted)
+    }
+
+    fn sum(&self, dimension: &str, now: Millis, of: impl Fn(&Counted) -> u64) -> u64 {
         let counting = self.periods.iter().filter(|period| period.end > now);
-        counting.fold(0, |sum, period| {
-            let counted = period.used.get(dimension).saturating_sub(period.topped.get(dimension));
-            sum.saturating_add(counted)
-        })
+        let (sum, owed) = counting.fold((0_u64, 0_u64), |(sum, owed), period| {
+            (sum.saturating_add(of(period)), owed.saturating_add(period.owed(dimension)))
+        });
+        sum.saturating_sub(owed)
     }
 
     /// All that is used, as of now.
@@ -195,7 +203,7 @@ impl WindowCounter {
                 self.tidy(entry.at);
                 _ = self.add(kind, &entry.amounts, entry.counts_at(), entry.at);
                 if let Some(less) = &entry.less {
-                    self.refund(less, entry.counts_at(), entry.at);
+                    self.take_off(kind, less, entry.counts_at(), entry.at);
                 }
             }
             EntryKind::Refund => self.refund(&entry.amounts, entry.counts_at(), entry.at),
@@ -218,27 +226,32 @@ impl WindowCounter {
         at: Millis,
         now: Millis,
     ) -> Result<(), AmountOverflow> {
-        if self.top_ups.iter().flatten().all(|top_up| top_up.left.is_zero()) {
-            return self.change(kind, at, |period| period.used.add(amounts));
+        if self.all_top_ups().all(|top_up| top_up.left.is_zero()) {
+            return self.change(kind, at, |period| period.add(amounts));
         }
-        let mut rest = amounts.clone();
-        let mut paid = Amounts::default();
         let mut top_ups = self.top_ups.clone();
-        for top_up in top_ups.iter_mut().flatten().filter(|top_up| !top_up.is_over(now)) {
-            let part = top_up.left.at_most(&rest);
-            paid.add(&part)?;
-            top_up.left.take(&part);
-            rest.take(&part);
-        }
         self.change(kind, at, |period| {
-            let (mut used, mut topped) = (period.used.clone(), period.topped.clone());
-            used.add(amounts)?;
-            topped.add(&paid)?;
-            (period.used, period.topped) = (used, topped);
+            let mut after = period.clone();
+            after.add(amounts)?;
+            // What only makes up for what was taken off costs nothing.
+            let mut rest = after.used.less(&period.used);
+            for top_up in top_ups.iter_mut().flatten().filter(|top_up| !top_up.is_over(now)) {
+                let part = top_up.left.at_most(&rest);
+                after.topped.add(&part)?;
+                top_up.left.take(&part);
+                rest.take(&part);
+            }
+            *period = after;
             Ok(())
         })?;
         self.top_ups = top_ups;
         Ok(())
+    }
+
+    /// Takes from what was used in the period of `at`, though it were more than that.
+    pub fn take_off(&mut self, kind: &WindowKind, amounts: &Amounts, at: Millis, now: Millis) {
+        self.change(kind, at, |_| ());
+        self.refund(amounts, at, now);
     }
 
     fn change<T>(&mut self, kind: &WindowKind, at: Millis, change: impl FnOnce(&mut Counted) -> T) -> T {
@@ -257,7 +270,7 @@ impl WindowCounter {
     pub fn refund(&mut self, amounts: &Amounts, at: Millis, now: Millis) {
         let is_it = |period: &&mut Counted| period.start <= at && at < period.next && period.end > now;
         let Some(period) = self.periods.iter_mut().find(is_it) else { return };
-        period.used.take(amounts);
+        period.take(amounts);
         let mut back = period.topped.less(&period.used);
         period.topped.take(&back);
         let top_ups = self.top_ups.iter_mut().flatten().rev();
@@ -327,12 +340,40 @@ impl Counted {
             WindowKind::Rolling { every_ms } => period.end.saturating_add(*every_ms),
             _ => period.end,
         };
-        Self {
-            start: period.start,
-            next: period.end,
-            end,
-            used: Amounts::default(),
-            topped: Amounts::default(),
+        Self { start: period.start, next: period.end, end, ..Self::default() }
+    }
+
+    /// Adds to what is used, after what was taken off beyond it.
+    pub fn add(&mut self, amounts: &Amounts) -> Result<(), AmountOverflow> {
+        let Some(owed) = &mut self.owed else { return self.used.add(amounts) };
+        let part = owed.at_most(amounts);
+        self.used.add(&amounts.less(&part))?;
+        owed.take(&part);
+        self.owed = self.owed.take().filter(|owed| !owed.is_zero());
+        Ok(())
+    }
+
+    /// Takes from what is used; what it has not used is owed.
+    pub fn take(&mut self, amounts: &Amounts) {
+        let beyond = amounts.less(&self.used);
+        self.used.take(amounts);
+        if !beyond.is_zero() {
+            // More than any amount is not owed.
+            _ = self.owed.get_or_insert_default().add(&beyond);
         }
+    }
+
+    fn owed(&self, dimension: &str) -> u64 {
+        self.owed.as_ref().map_or(0, |owed| owed.get(dimension))
+    }
+
+    /// The same period, in which nothing was charged or taken.
+    pub fn emptied(&self) -> Self {
+        Self { start: self.start, next: self.next, end: self.end, ..Self::default() }
+    }
+
+    /// Whether it says nothing of what was used.
+    pub fn is_empty(&self) -> bool {
+        self.used.is_zero() && self.owed.is_none()
     }
 }

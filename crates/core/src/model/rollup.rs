@@ -2,7 +2,6 @@
 
 use minicbor::{Decode, Encode};
 
-use super::amounts::Amounts;
 use super::charge::{Entry, EntryKind};
 use super::counters::{Counted, WindowCounter};
 use super::wide::Wide;
@@ -67,7 +66,7 @@ pub struct RollUp {
 pub struct Carried {
     /// What was spent of all there ever was, for windows that lost their beginning.
     #[n(0)]
-    pub all: Amounts,
+    pub all: Counted,
     /// Its windows, as the last trimmed entry left them.
     #[n(1)]
     pub windows: Vec<WindowCounter>,
@@ -163,8 +162,9 @@ impl Carried {
         let mut window = WindowCounter::new(name, since);
         if since == 0 {
             window.top_ups = named.next().and_then(|known| known.top_ups.clone());
-            if *kind == WindowKind::Total && !self.all.is_zero() {
-                window.periods.push(Counted { used: self.all.clone(), ..Counted::at(kind, 0) });
+            if *kind == WindowKind::Total && !self.all.is_empty() {
+                let Counted { start, next, end, .. } = Counted::at(kind, 0);
+                window.periods.push(Counted { start, next, end, ..self.all.clone() });
             }
         }
         window

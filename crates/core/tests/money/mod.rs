@@ -81,7 +81,14 @@ fn budget(kind: WindowKind) -> Budget {
 }
 
 fn counters() -> Counters {
-    let period = Counted { start: AT, next: AT + 1, end: AT + 2, used: usd(7), topped: usd(2) };
+    let period = Counted {
+        start: AT,
+        next: AT + 1,
+        end: AT + 2,
+        used: usd(7),
+        topped: usd(2),
+        owed: Some(Amounts::of([("calls", 1)])),
+    };
     let top_up = TopUp { id: "t".into(), amounts: usd(9), left: usd(5), expires_at: Some(AT + 86_400_000) };
     let counted = WindowCounter {
         name: "day".into(),
@@ -194,7 +201,7 @@ fn ledger_mark() -> LedgerMark {
 fn carried() -> Carried {
     let windows =
         counters().windows.into_iter().map(|window| WindowCounter { told: None, told_in: 0, ..window });
-    Carried { all: usd(7_000), windows: windows.collect() }
+    Carried { all: Counted { used: usd(7_000), ..Counted::default() }, windows: windows.collect() }
 }
 
 fn link(message: Message) -> Vec<u8> {

@@ -81,6 +81,7 @@ pub(crate) fn hold(view: &HoldView) -> HoldReply {
 pub(crate) fn drift(drift: Drift) -> BudgetDrift {
     let (of, top_up) = match drift.of {
         command::DriftOf::Used => (DriftOf::Used, None),
+        command::DriftOf::Owed => (DriftOf::Owed, None),
         command::DriftOf::Topped => (DriftOf::Topped, None),
         command::DriftOf::Left { top_up } => (DriftOf::Left, Some(top_up)),
     };

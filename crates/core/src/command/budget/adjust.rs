@@ -53,7 +53,7 @@ impl Adjust {
         }
         if !self.less.is_zero() {
             // It counts now, wherever what it sets right did.
-            book::refund(context, namespace, path, &self.less, (u64::MAX, now));
+            book::take_off(context, namespace, path, &self.less);
         }
         let entry = Entry {
             charge_id: Some(self.id.clone()),

@@ -7,8 +7,8 @@ use crate::Millis;
 use crate::event::EventKind;
 use crate::key;
 use crate::model::{
-    Amounts, Budget, Counted, Counters, Entry, EntryKind, Message, OnHard, Record, TopUp, TreeRecord,
-    WindowKind, levels, tree,
+    Amounts, Budget, Counted, Counters, Entry, EntryKind, Message, OnHard, Record, TopUp, TreeRecord, Window,
+    WindowCounter, WindowKind, levels, tree,
 };
 
 /// Puts an entry behind the others of its tree, and says which it is.
@@ -63,11 +63,31 @@ pub(super) fn refund(
     (seq, at): (u64, Millis),
 ) {
     let now = context.now();
+    less(context, namespace, path, |_, counter| {
+        if seq > counter.since {
+            counter.refund(amounts, at, now);
+        }
+    });
+}
+
+/// Takes from what every level of a path has used in the present period, though it were more than that.
+pub(super) fn take_off(context: &mut Context<'_>, namespace: &str, path: &str, amounts: &Amounts) {
+    let now = context.now();
+    less(context, namespace, path, |window, counter| counter.take_off(&window.kind, amounts, now, now));
+}
+
+/// Makes what every level of a path has used less, in each of its windows.
+fn less(
+    context: &mut Context<'_>,
+    namespace: &str,
+    path: &str,
+    mut change: impl FnMut(&Window, &mut WindowCounter),
+) {
     for level in levels(path) {
         let Some(budget) = context.partition.budget(namespace, level).cloned() else { continue };
         let mut counters = counters(context, namespace, level, &budget);
-        for counter in counters.windows.iter_mut().filter(|counter| seq > counter.since) {
-            counter.refund(amounts, at, now);
+        for (window, counter) in budget.windows.iter().zip(&mut counters.windows) {
+            change(window, counter);
         }
         latch(context, namespace, level, &budget, &mut counters);
         put_counters(context, namespace, level, counters);

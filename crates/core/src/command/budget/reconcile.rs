@@ -77,10 +77,10 @@ impl Verify {
             let Some(mut counters) = context.partition.counters(namespace, path).cloned() else { continue };
             let of_it: Vec<&Drift> = drifts.iter().filter(|drift| drift.path == *path).collect();
             let mut repairs = Vec::new();
-            for drift in of_it.iter().filter(|drift| drift.of == DriftOf::Used) {
+            for drift in of_it.iter().filter(|drift| drift.of.is_sum()) {
                 repairs.extend(correct(&mut counters, &budget, drift, now));
             }
-            if of_it.iter().any(|drift| drift.of != DriftOf::Used)
+            if of_it.iter().any(|drift| !drift.of.is_sum())
                 && let Some(recounted) = caught_up(context, recount, path, recounted.clone())?
             {
                 for (counter, expected) in counters.windows.iter_mut().zip(recounted.expected) {
@@ -110,7 +110,7 @@ impl Verify {
     }
 }
 
-/// Applies a drift of what is used to a counter as it is by now, and says so in an entry.
+/// Applies a drift of what is used or owed to a counter as it is by now, and says so in an entry.
 fn correct(counters: &mut Counters, budget: &Budget, drift: &Drift, now: Millis) -> Option<Entry> {
     let window = budget.windows.iter().find(|window| window.name == drift.window)?;
     let counter = counters.windows.iter_mut().find(|counter| counter.name == drift.window)?;
@@ -125,10 +125,13 @@ fn correct(counters: &mut Counters, budget: &Budget, drift: &Drift, now: Millis)
             counter.periods.get_mut(place)?
         }
     };
-    period.used.add(&more).ok()?;
-    period.used.take(&less);
+    // What is owed more is used less.
+    let (more, less) = if drift.of == DriftOf::Owed { (less, more) } else { (more, less) };
+    period.add(&more).ok()?;
+    period.take(&less);
     period.topped = period.topped.at_most(&period.used);
-    Some(repair(drift, now))
+    let step = (drift.of == DriftOf::Owed).then(|| "owed".to_owned());
+    Some(Entry { step, ..repair(drift, now) })
 }
 
 /// The same budget's windows as the ledger has them by now: what top-ups pay depends on the order of all that was booked, and no
@@ -170,7 +173,7 @@ fn correct_top_ups(counter: &mut WindowCounter, expected: WindowCounter, now: Mi
 /// The entry that says that a top-up, or what top-ups have paid, was corrected.
 fn of_top_ups(drift: &Drift, now: Millis) -> Option<Entry> {
     let (step, charge_id) = match &drift.of {
-        DriftOf::Used => return None,
+        DriftOf::Used | DriftOf::Owed => return None,
         DriftOf::Topped => ("topped", None),
         DriftOf::Left { top_up } => ("left", Some(top_up.clone())),
     };

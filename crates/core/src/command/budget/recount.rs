@@ -96,6 +96,8 @@ pub struct Drift {
 pub enum DriftOf {
     /// What a period has used.
     Used,
+    /// What was taken off beyond that.
+    Owed,
     /// What of it top-ups have paid.
     Topped,
     /// What is left of a top-up.
@@ -103,6 +105,13 @@ pub enum DriftOf {
         /// Its id.
         top_up: String,
     },
+}
+
+impl DriftOf {
+    /// Whether it is a sum, to which a difference can be applied whatever was added meanwhile.
+    pub(super) fn is_sum(&self) -> bool {
+        matches!(self, Self::Used | Self::Owed)
+    }
 }
 
 impl Unverified {
@@ -179,7 +188,7 @@ impl Unverified {
 fn same(verified: &[WindowCounter], windows: &[WindowCounter], now: Millis) -> bool {
     let counting = |window: &WindowCounter| {
         let mut window = window.counting(now);
-        window.periods.retain(|period| !period.used.is_zero());
+        window.periods.retain(|period| !period.is_empty());
         window
     };
     verified.iter().map(counting).eq(windows.iter().map(counting))
@@ -277,14 +286,17 @@ impl Recount {
                 for start in starts {
                     let sums = |counter: &WindowCounter| {
                         let period = counter.periods.iter().find(|period| period.start == start);
-                        period.map(|p| (p.used.clone(), p.topped.clone())).unwrap_or_default()
+                        let Counted { used, owed, topped, .. } = period.cloned().unwrap_or_default();
+                        [
+                            (DriftOf::Used, used),
+                            (DriftOf::Owed, owed.unwrap_or_default()),
+                            (DriftOf::Topped, topped),
+                        ]
                     };
-                    let (counted, ledger) = (sums(&read), sums(&expected));
-                    if counted.0 != ledger.0 {
-                        drifts.push(drift(DriftOf::Used, start, counted.0, ledger.0));
-                    }
-                    if counted.1 != ledger.1 {
-                        drifts.push(drift(DriftOf::Topped, start, counted.1, ledger.1));
+                    for ((of, counted), (_, ledger)) in sums(&read).into_iter().zip(sums(&expected)) {
+                        if counted != ledger {
+                            drifts.push(drift(of, start, counted, ledger));
+                        }
                     }
                 }
                 let mut ids: Vec<&str> =
@@ -319,8 +331,7 @@ impl Recounted {
                 && let Some(known) = read.periods.iter().find(is_it)
             {
                 let place = expected.periods.partition_point(|period| period.start <= known.start);
-                let empty = Counted { used: Amounts::default(), topped: Amounts::default(), ..known.clone() };
-                expected.periods.insert(place, empty);
+                expected.periods.insert(place, known.emptied());
             }
             expected.replay(&window.kind, level, seq, entry);
         }
