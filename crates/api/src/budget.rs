@@ -204,7 +204,7 @@ pub struct BudgetWindow {
 pub struct Period {
     /// When it began; of a rolling window, its oldest bucket that counts.
     pub start: Instant,
-    /// When it ends; a total has no end.
+    /// When it ends; a total has no end. Of a rolling window, when the oldest bucket that counts stops counting, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<Instant>,
 }

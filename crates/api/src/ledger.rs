@@ -202,6 +202,9 @@ pub struct ReportReply {
     /// The sum of all rows.
     #[serde(default)]
     pub total: Amounts,
+    /// Where more was given back than spent, because it was spent before: by how much, for all rows.
+    #[serde(default, skip_serializing_if = "Amounts::is_empty")]
+    pub less: Amounts,
     /// There are more rows than are shown: the rest is summed up in `total` only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
@@ -233,6 +236,9 @@ pub struct ReportRow {
     /// What was spent, refunds taken off.
     #[serde(default)]
     pub amounts: Amounts,
+    /// By how much more was given back than spent, because it was spent before.
+    #[serde(default, skip_serializing_if = "Amounts::is_empty")]
+    pub less: Amounts,
     /// How many charges that is.
     pub charges: u64,
 }

@@ -62,7 +62,8 @@ impl Engine {
         }
     }
 
-    /// A namespace's budgets by path, from behind a cursor on; only `under` and those below it, if it is given.
+    /// A namespace's budgets by path, from behind a cursor on; only `under` and those below it, if it is given. It is not found if
+    /// there is none of these.
     pub async fn budgets(
         &self,
         namespace: &str,
@@ -93,6 +94,11 @@ impl Engine {
             }
         });
         let mut views: Vec<_> = try_join_all(parts).await?.into_iter().flatten().collect();
+        if let (Some(under), None, true) = (under, cursor, views.is_empty()) {
+            // Misspelt, most likely: an empty list would look as if all were well.
+            let show = ShowBudget { namespace: namespace.to_owned(), path: under.to_owned() };
+            self.0.call(budget_home(namespace, under), Command::ShowBudget(show)).await?;
+        }
         views.sort_by(|one, other| one.path.cmp(&other.path));
         let more = views.len() > limit;
         views.truncate(limit);

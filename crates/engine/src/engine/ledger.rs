@@ -36,7 +36,7 @@ pub(super) struct Walk {
 }
 
 impl Engine {
-    /// Entries of a budget and of all below it, from behind a cursor on.
+    /// Entries of a budget and of all below it, from behind a cursor on; of one that was deleted too.
     pub async fn ledger(
         &self,
         namespace: &str,
@@ -51,6 +51,7 @@ impl Engine {
         let kept_since = (mark.trimmed > 0).then(|| Instant::from_millis(mark.folded));
         let mut walk = self.0.walk(namespace, path, cursor, request.newest_first).await?;
         let (mut entries, mut looked_at, mut last) = (Vec::new(), 0, None);
+        let mut is_known = request.cursor.is_some();
         while let Some(rows) = self.0.next(&mut walk).await? {
             for (seq, entry) in rows {
                 if entries.len() == limit || looked_at == LOOKED_AT {
@@ -62,10 +63,15 @@ impl Engine {
                     });
                 }
                 (last, looked_at) = (Some(seq), looked_at + 1);
+                is_known |= is_under(&entry.path, path);
                 if wanted.wants(&entry) {
                     entries.push((seq, entry));
                 }
             }
+        }
+        if !is_known {
+            // Nothing was ever booked there: a budget that is new has an empty ledger, one that never was has none.
+            self.budgets(namespace, path.into(), Some(1), None).await?;
         }
         Ok(LedgerReply { entries: self.0.tagged(entries).await?, next_cursor: None, kept_since })
     }
@@ -80,7 +86,7 @@ impl Engine {
         if let Err(problem) = self.budget(&namespace, path).await {
             let is_there = only.is_none()
                 && problem.code == Code::BudgetNotFound
-                && !self.budgets(&namespace, Some(path), Some(1), None).await?.budgets.is_empty();
+                && self.budgets(&namespace, Some(path), Some(1), None).await.is_ok();
             if !is_there {
                 return Err(problem);
             }

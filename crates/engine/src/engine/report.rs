@@ -24,7 +24,9 @@ const MADE_MAX: usize = 10;
 struct Sums {
     rows: BTreeMap<(Option<Millis>, String), Sum>,
     total: Sum,
-    /// Of each level that was asked about.
+    /// Of the path that was asked about.
+    own: Rate,
+    /// Of each level.
     rates: Vec<Rate>,
     detailed_since: Option<Millis>,
 }
@@ -52,21 +54,24 @@ impl Engine {
         request: ReportRequest,
     ) -> Result<ReportReply, Problem> {
         check_budget(namespace, path)?;
-        let levels = self.0.levels(namespace, path).await?;
+        let (levels, missing) = self.0.levels(namespace, path).await?;
         let now = self.0.node.now();
         let by = request.by.clone().unwrap_or(ReportBy::Path);
-        let Sums { mut rows, total, rates, detailed_since } =
-            self.0.sums(namespace, &levels, &by, &request, now).await?;
+        let sums = self.0.sums(namespace, path, &levels, &by, &request, now).await?;
+        let Sums { mut rows, total, own, rates, detailed_since } = sums;
         rows.retain(|_, sum| !sum.amounts.is_empty());
+        // A budget that was deleted has left its ledger; one that never was has none.
+        if let Some(missing) = missing.filter(|_| rows.is_empty()) {
+            return Err(missing);
+        }
         let truncated = rows.len() > LIST_LIMIT as usize;
         let shown = rows.into_iter().take(LIST_LIMIT as usize).map(|((at, key), sum)| ReportRow {
             at: at.map(Instant::from_millis),
             key,
             amounts: sum.over(1),
+            less: sum.less(),
             charges: sum.charges,
         });
-        let burn = rates.last().map(|rate| (rate.last_hour.over(1), rate.last_day.over(24)));
-        let (burn_per_hour, burn_per_hour_of_day) = burn.unwrap_or_default();
         // One that only watches, above, is in nobody's way.
         let limiting =
             levels.iter().zip(&rates).filter(|(level, _)| level.path == path || level.budget.acts());
@@ -77,9 +82,10 @@ impl Engine {
             by: name(&by),
             rows: shown.collect(),
             total: total.over(1),
+            less: total.less(),
             truncated,
-            burn_per_hour,
-            burn_per_hour_of_day,
+            burn_per_hour: own.last_hour.over(1),
+            burn_per_hour_of_day: own.last_day.over(24),
             runs_out,
             detailed_since: detailed_since.map(Instant::from_millis),
         })
@@ -87,32 +93,39 @@ impl Engine {
 }
 
 impl Inner {
-    /// The budget of a path, behind those above it: work needs all of them.
-    async fn levels(&self, namespace: &str, path: &str) -> Result<Vec<BudgetView>, Problem> {
-        let mut levels = Vec::new();
+    /// The budget of a path, behind those above it: work needs all of them. And that it is not there, if it is not.
+    async fn levels(
+        &self,
+        namespace: &str,
+        path: &str,
+    ) -> Result<(Vec<BudgetView>, Option<Problem>), Problem> {
+        let (mut levels, mut missing) = (Vec::new(), None);
         let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
         for at in ends.filter_map(|end| path.get(..end)) {
             let show = ShowBudget { namespace: namespace.to_owned(), path: at.to_owned() };
             match self.call(budget_home(namespace, at), Command::ShowBudget(show)).await {
                 Ok(Outcome::Budget(view)) => levels.push(*view),
                 Ok(_) => return Err(unexpected()),
-                Err(problem) if problem.code == Code::BudgetNotFound && at != path => {}
+                Err(problem) if problem.code == Code::BudgetNotFound => {
+                    missing = Some(problem).filter(|_| at == path);
+                }
                 Err(problem) => return Err(problem),
             }
         }
-        Ok(levels)
+        Ok((levels, missing))
     }
 
     async fn sums(
         &self,
         namespace: &str,
+        path: &str,
         levels: &[BudgetView],
         by: &ReportBy,
         request: &ReportRequest,
         now: Millis,
     ) -> Result<Sums, Problem> {
         for _ in 0..MADE_MAX {
-            if let Some(sums) = self.try_sums(namespace, levels, by, request, now).await? {
+            if let Some(sums) = self.try_sums(namespace, path, levels, by, request, now).await? {
                 return Ok(sums);
             }
         }
@@ -123,6 +136,7 @@ impl Inner {
     async fn try_sums(
         &self,
         namespace: &str,
+        path: &str,
         levels: &[BudgetView],
         by: &ReportBy,
         request: &ReportRequest,
@@ -132,8 +146,8 @@ impl Inner {
         let until = request.until.map_or(Millis::MAX, |until| until.millis());
         let (hour_ago, day_ago) = (now - HOUR_MS + 1, now - DAY_MS + 1);
         let edges = [since, until, hour_ago, day_ago];
-        let (Some(top), Some(own)) = (levels.first(), levels.last()) else { return Err(unexpected()) };
-        let mut pieces = self.pieces(namespace, &own.path, &top.path, since.min(day_ago), &edges).await?;
+        let top = levels.first().map_or(path, |top| top.path.as_str());
+        let mut pieces = self.pieces(namespace, path, top, since.min(day_ago), &edges).await?;
         let mut sums = Sums::default();
         sums.rates.resize_with(levels.len(), Rate::default);
         let mut tags: BTreeMap<ExecutionId, Vec<(String, String)>> = BTreeMap::new();
@@ -144,13 +158,16 @@ impl Inner {
                 tags.extend(tags_of(&self.node, &unknown).await.map_err(problem)?);
             }
             for (at, rolled) in page {
-                if at >= since && at < until && is_under(&rolled.of.path, &own.path) {
+                let is_own = is_under(&rolled.of.path, path);
+                if at >= since && at < until && is_own {
                     let begun = request.every.map(|every| begin(every, at));
                     sums.rows.entry((begun, key(by, &rolled, &tags))).or_default().add(&rolled);
                     sums.total.add(&rolled);
                 }
-                let spent_by = levels.iter().zip(&mut sums.rates);
-                for (_, rate) in spent_by.filter(|(level, _)| is_under(&rolled.of.path, &level.path)) {
+                let above = levels.iter().zip(&mut sums.rates);
+                let above = above.filter(|(level, _)| is_under(&rolled.of.path, &level.path));
+                let own = is_own.then_some(&mut sums.own);
+                for rate in above.map(|(_, rate)| rate).chain(own) {
                     if at >= hour_ago {
                         rate.last_hour.add(&rolled);
                     }
@@ -177,6 +194,14 @@ impl Sum {
             let at = self.amounts.entry(dimension.to_owned()).or_default();
             *at = at.saturating_sub(wide(sum));
         }
+    }
+
+    /// By how much more was given back than spent.
+    fn less(&self) -> Amounts {
+        let each = |(dimension, amount): (&String, &i128)| {
+            (dimension.clone(), u64::try_from(amount.saturating_neg().max(0)).unwrap_or(u64::MAX))
+        };
+        Amounts(self.amounts.iter().map(each).filter(|(_, amount)| *amount > 0).collect())
     }
 
     /// What was spent per each of so many parts, rounded up.

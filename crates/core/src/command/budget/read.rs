@@ -4,7 +4,7 @@ use super::super::context::Context;
 use super::super::{Outcome, Refusal};
 use super::room;
 use crate::Millis;
-use crate::model::{Amounts, Budget, Counted, Counters, PermitKey, Shortfall, TopUp, is_under};
+use crate::model::{Amounts, Budget, Counted, Counters, PermitKey, Shortfall, TopUp, WindowKind, is_under};
 
 /// A budget as it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +38,7 @@ pub struct WindowView {
     pub name: String,
     /// When the present period began: of a rolling window, its oldest bucket that counts.
     pub start: Millis,
-    /// When it ends; none of a total.
+    /// When it ends; none of a total. Of a rolling window, when the oldest that counts stops counting, if anything does.
     pub end: Option<Millis>,
     /// What is used.
     pub used: Amounts,
@@ -166,7 +166,10 @@ pub(super) fn view(context: &Context<'_>, namespace: &str, path: &str) -> Option
         WindowView {
             name: window.name.clone(),
             start: counting.map(|period| period.start).min().unwrap_or(present.start),
-            end: Some(present.next).filter(|end| *end < Millis::MAX),
+            end: match &window.kind {
+                WindowKind::Rolling { .. } => counter.and_then(|counter| counter.next_end(now)),
+                _ => Some(present.next).filter(|end| *end < Millis::MAX),
+            },
             used: counter.map(|counter| counter.all_used(now)).unwrap_or_default(),
             topped,
             top_ups: counter
