@@ -92,6 +92,21 @@ fn who_is_told_that_it_is_short_is_told_when_the_period_ends() {
 }
 
 #[test]
+fn a_rolling_window_says_when_it_has_room_again() {
+    let mut rolling = daily(100);
+    rolling.windows[0].kind = WindowKind::Rolling { every_ms: 60_000 };
+    let mut tree = Tree::with("acme", rolling);
+    assert_eq!(tree.view("acme").windows[0].end, None, "nothing counts");
+    tree.charge("acme", 100);
+    tree.bed.pass(5_000);
+    let end = tree.view("acme").windows[0].end.unwrap();
+    tree.bed.pass(end - tree.bed.now - 1);
+    assert!(tree.hold(1, 1).is_err());
+    tree.bed.pass(1);
+    assert!(tree.hold(2, 1).is_ok());
+}
+
+#[test]
 fn a_breached_budget_that_begins_to_act_stops_what_runs() {
     for before in
         [Budget { on_hard: Some(OnHard::Block), ..budget(10) }, Budget { shadow: Some(true), ..budget(10) }]

@@ -67,6 +67,13 @@ pub(crate) fn shown(amounts: &Amounts) -> String {
     all.join(" ")
 }
 
+/// Amounts of which some were taken off: those with a minus sign.
+pub(crate) fn difference_shown(amounts: &Amounts, less: &Amounts) -> String {
+    let taken = less.0.iter().map(|(dimension, amount)| format!("-{}", one(dimension, *amount)));
+    let added = amounts.0.iter().map(|(dimension, amount)| one(dimension, *amount));
+    added.chain(taken).collect::<Vec<_>>().join(" ")
+}
+
 /// One amount, with its dimension.
 pub(crate) fn one(dimension: &str, amount: u64) -> String {
     match dimension {

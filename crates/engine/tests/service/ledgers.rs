@@ -157,7 +157,7 @@ impl Tree {
                 }
             }
         }
-        let shown = |sum: Sum| (sum.0.into_iter().filter(|(_, n)| *n > 0).collect(), sum.1);
+        let shown = |sum: Sum| (sum.0.into_iter().filter(|(_, n)| *n != 0).collect(), sum.1);
         let rows = rows.into_iter().map(|((at, key), sum)| (at, key, shown(sum)));
         (rows.collect(), shown(total))
     }
@@ -167,21 +167,25 @@ impl Tree {
         let sum = |amounts: &stint_api::Amounts| -> BTreeMap<String, i64> {
             amounts.0.iter().map(|(dimension, n)| (dimension.clone(), *n as i64)).collect()
         };
-        let rows = report.rows.iter();
-        let rows: Vec<_> = rows
-            .map(|row| (row.at.map(|at| at.millis()), row.key.clone(), (sum(&row.amounts), row.charges)))
-            .collect();
+        let net = |amounts: &stint_api::Amounts, less: &stint_api::Amounts| -> BTreeMap<String, i64> {
+            let taken = sum(less).into_iter().map(|(dimension, n)| (dimension, -n));
+            sum(amounts).into_iter().chain(taken).collect()
+        };
+        let rows = report.rows.iter().map(|row| {
+            let spent = net(&row.amounts, &row.less);
+            (row.at.map(|at| at.millis()), row.key.clone(), (spent, row.charges))
+        });
         let (expected, total) = self.slow(path, &request);
-        assert_eq!(rows, expected, "{request:?} at {}", self.now);
-        assert_eq!(sum(&report.total), total.0, "{request:?}");
+        assert_eq!(rows.collect::<Vec<_>>(), expected, "{request:?} at {}", self.now);
+        assert_eq!(net(&report.total, &report.less), total.0, "{request:?}");
         let since = |ms: i64| ReportRequest {
             since: Some(Instant::from_millis(self.now - ms + 1)),
             by: Some(ReportBy::Path),
             ..Default::default()
         };
-        assert_eq!(sum(&report.burn_per_hour), self.slow(path, &since(HOUR)).1.0);
-        let day = self.slow(path, &since(DAY)).1.0;
-        let per_hour = day.into_iter().map(|(dimension, n)| (dimension, (n as u64).div_ceil(24) as i64));
+        let burnt = |ms: i64| self.slow(path, &since(ms)).1.0.into_iter().filter(|(_, n)| *n > 0);
+        assert_eq!(sum(&report.burn_per_hour), burnt(HOUR).collect());
+        let per_hour = burnt(DAY).map(|(dimension, n)| (dimension, (n as u64).div_ceil(24) as i64));
         assert_eq!(sum(&report.burn_per_hour_of_day), per_hour.collect());
     }
 

@@ -62,6 +62,16 @@ async fn a_budget_is_set_charged_read_and_deleted() {
     let gone = client.request("DELETE", "/v1/budgets/acme/search?force=false", "", b"").await;
     assert_eq!((gone.status, gone.json()), (200, json!({"deleted": true})));
     assert_eq!(client.get("/v1/budgets/acme/search").await.problem().0, "budget_not_found");
+    // What it spent is still known; of what never was there is nothing.
+    let report = client.get("/v1/budgets/acme/search:report").await.json();
+    assert_eq!(report["total"]["usd_micros"], 70);
+    assert_eq!(client.get("/v1/budgets/acme/search:ledger").await.json()["entries"][0]["charge_id"], "c,1");
+    for misspelt in
+        ["acme/serch:report", "acme/serch:ledger", "acme/serch:ledger?format=csv", "acme/serch:tree"]
+    {
+        let answer = client.get(&format!("/v1/budgets/{misspelt}")).await;
+        assert_eq!(answer.problem().0, "budget_not_found", "{misspelt}");
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! `stint budget report`.
 
 use anyhow::Result;
+use stint::Amounts;
 use stint::api::{Instant, ReportBy, ReportEvery, ReportReply, ReportRequest};
 
-use super::super::amounts::{one as amount, shown};
+use super::super::amounts::{difference_shown, one as amount};
 use super::super::connection::Connection;
 use crate::{clock, output};
 
@@ -43,7 +44,7 @@ fn print(report: &ReportReply) -> Result<()> {
         [
             row.at.map(|at| at.to_string()).unwrap_or_default(),
             row.key.clone(),
-            shown(&row.amounts),
+            difference_shown(&row.amounts, &row.less),
             row.charges.to_string(),
         ]
     });
@@ -54,11 +55,15 @@ fn print(report: &ReportReply) -> Result<()> {
     if let Some(since) = report.detailed_since {
         eprintln!("stint: of what was spent before {since} only days are known, and no executions");
     }
-    let spent =
-        |amounts| Some(shown(amounts)).filter(|said| !said.is_empty()).unwrap_or_else(|| "nothing".into());
-    output::line(format_args!("in all           {}", spent(&report.total)))?;
-    output::line(format_args!("in the last hour {} per hour", spent(&report.burn_per_hour)))?;
-    output::line(format_args!("in the last day  {} per hour", spent(&report.burn_per_hour_of_day)))?;
+    let nothing = Amounts::default();
+    for (when, spent, less) in [
+        ("in all", &report.total, &report.less),
+        ("per hour in the last hour", &report.burn_per_hour, &nothing),
+        ("per hour in the last day", &report.burn_per_hour_of_day, &nothing),
+    ] {
+        let said = Some(difference_shown(spent, less)).filter(|said| !said.is_empty());
+        output::line(format_args!("{when:<26} {}", said.unwrap_or_else(|| "nothing".to_owned())))?;
+    }
     match &report.runs_out {
         Some(out) => output::line(format_args!(
             "At that rate the {} left in window {} of {} are gone {}.",

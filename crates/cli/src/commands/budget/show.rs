@@ -1,7 +1,7 @@
 //! A budget, as people read it.
 
 use anyhow::Result;
-use stint::api::{Budget, BudgetLimit, BudgetWindow};
+use stint::api::{Budget, BudgetLimit, BudgetWindow, WindowKind};
 
 use super::super::amounts::{one as amount, shown};
 use super::super::connection::Connection;
@@ -128,8 +128,11 @@ fn explained(budget: &Budget) -> Result<()> {
 
 fn sentence(window: &BudgetWindow, dimension: &str, limit: &BudgetLimit) -> String {
     let (used, held) = (window.used.get(dimension), window.held.get(dimension));
-    let resets =
-        window.period.end.map(|at| format!("; it begins anew {}", clock::until(at))).unwrap_or_default();
+    let what = match window.kind {
+        WindowKind::Rolling => "the oldest of it comes free",
+        _ => "it begins anew",
+    };
+    let resets = window.period.end.map(|at| format!("; {what} {}", clock::until(at))).unwrap_or_default();
     let (used_text, held_text) = (amount(dimension, used), amount(dimension, held));
     let Some(bound) = bound(window, dimension, limit) else {
         return format!(

@@ -14,6 +14,7 @@ use stint_api::{LIST_LIMIT, LedgerReply, LedgerRequest, Problem};
 use super::BudgetPath;
 use super::csv;
 use super::query::{Format, Ledger};
+use crate::problems::NamesBudgets;
 use crate::reply::{Refusal, Reply};
 use crate::routes::App;
 
@@ -37,6 +38,7 @@ const NDJSON: &str = "application/x-ndjson";
                 "path": "acme/search", "amounts": {"usd_micros": 1200}, "charge_id": "resp_81",
                 "execution": "ex_01k5f3v0000000000000000000", "attempt": 1, "execution_kind": "agent"}]})
         ),
+        NamesBudgets
     )
 )]
 pub(crate) async fn ledger(

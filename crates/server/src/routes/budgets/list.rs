@@ -4,6 +4,7 @@ use axum::extract::State;
 use stint_api::BudgetsReply;
 
 use super::query::Under;
+use crate::problems::NamesBudgets;
 use crate::reply::{Answer, ok};
 use crate::routes::App;
 
@@ -14,7 +15,7 @@ use crate::routes::App;
     operation_id = "budgets",
     tag = "budgets",
     params(Under),
-    responses((status = 200, description = "The budgets.", body = BudgetsReply))
+    responses((status = 200, description = "The budgets.", body = BudgetsReply), NamesBudgets)
 )]
 pub(crate) async fn list(State(app): State<App>, Under { page, under }: Under) -> Answer<BudgetsReply> {
     ok(app.engine.budgets(&page.namespace, under.as_deref(), page.limit, page.cursor.as_deref()).await)
