@@ -89,7 +89,7 @@ pub enum EventKind {
     /// More was given to a budget for once.
     #[n(25)]
     BudgetToppedUp,
-    /// The first waits for a budget.
+    /// Somebody waits for what a budget lacks.
     #[n(26)]
     BudgetExhausted,
     /// What a budget has used exceeds a hard limit.
@@ -116,7 +116,7 @@ pub enum EventKind {
     /// A namespace's settings changed here.
     #[n(34)]
     NamespaceChanged,
-    /// Nobody waits at a budget or below it any more.
+    /// Nobody waits for a budget that was exhausted any more.
     #[n(35)]
     BudgetOpened,
     /// Money was set aside without an execution, or more of it.
@@ -137,10 +137,16 @@ pub enum EventKind {
     /// What a period left was added to the next.
     #[n(41)]
     BudgetCarriedOver,
+    /// What a budget has used and holds exceeds a hard limit.
+    #[n(42)]
+    BudgetOvercommitted,
+    /// It does no longer.
+    #[n(43)]
+    BudgetCovered,
 }
 
 /// Every kind, each at the index that is its code.
-const KINDS: [EventKind; 42] = {
+const KINDS: [EventKind; 44] = {
     use EventKind::*;
     [
         Submitted,
@@ -185,6 +191,8 @@ const KINDS: [EventKind; 42] = {
         BudgetRefunded,
         BudgetAdjusted,
         BudgetCarriedOver,
+        BudgetOvercommitted,
+        BudgetCovered,
     ]
 };
 
@@ -247,6 +255,8 @@ impl EventKind {
             Self::BudgetRefunded => "budget_refunded",
             Self::BudgetAdjusted => "budget_adjusted",
             Self::BudgetCarriedOver => "budget_carried_over",
+            Self::BudgetOvercommitted => "budget_overcommitted",
+            Self::BudgetCovered => "budget_covered",
         }
     }
 

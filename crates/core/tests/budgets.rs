@@ -423,6 +423,23 @@ fn what_is_taken_off_beyond_what_was_used_is_made_up_for_by_what_is_spent_next()
 }
 
 #[test]
+fn a_latch_that_is_not_as_it_should_be_is_set_right_though_the_sums_are() {
+    let mut tree = Tree::with("acme", budget(10));
+    tree.charge("acme", 11);
+    assert_eq!(tree.reconcile(false, false).1, []);
+    let at = key::counters("default", "acme");
+    let mut counters = tree.bed.partition.counters("default", "acme").unwrap().clone();
+    counters.breached = None;
+    let record = Record::Counters(Box::new(counters));
+    tree.bed.store.insert(at.clone(), record.encode().into());
+    tree.bed.partition.put(&at, Some(record));
+    assert_eq!(tree.said(EventKind::BudgetBreached), 1);
+    assert_eq!(tree.reconcile(false, false), (1, vec![]));
+    assert_eq!(tree.said(EventKind::BudgetBreached), 2);
+    assert_eq!(tree.reconcile(false, false), (0, vec![]));
+}
+
+#[test]
 fn an_entry_that_is_missing_is_not_taken_for_nothing_spent() {
     let mut tree = Tree::with("acme", budget(1_000));
     for _ in 0..5 {

@@ -131,6 +131,90 @@ fn a_hold_with_very_many_extends_is_still_the_one_that_was_asked_for() {
 }
 
 #[test]
+fn every_state_of_a_budget_begins_and_ends_with_one_event_each() {
+    let mut world = World::new(&["acme"]);
+    world.budget("acme", 1_000);
+    world.budget("acme/a", 100);
+    let told = |world: &mut World, path: &str| -> Vec<EventKind> {
+        let name = format!("default\0{path}");
+        let own = |event: &&Event| event.budget.as_deref() == Some(&*name);
+        let is_state = |kind: &EventKind| {
+            use EventKind::*;
+            matches!(kind, BudgetExhausted | BudgetOpened | BudgetOvercommitted | BudgetCovered)
+                || matches!(kind, BudgetBreached | BudgetCleared)
+        };
+        let bed = world.bed(1);
+        let kinds = bed.events.iter().filter(own).map(|event| event.kind).filter(is_state).collect();
+        bed.events.clear();
+        kinds
+    };
+    let states = |world: &mut World| world.bed(1).partition.budget_states().map(|(_, count)| count);
+    assert_eq!(states(&mut world), [2, 0, 0, 0]);
+    let first = world.submit(&[("acme/a", 60)], |_| ());
+    for _ in 0..3 {
+        world.submit(&[("acme/a", 60)], |_| ());
+    }
+    world.claim(1);
+    world.settle();
+    let lease = world.claim(1)[0];
+    assert_eq!((lease.execution, told(&mut world, "acme/a")), (first, vec![]));
+    world.claim(3);
+    world.settle();
+    assert_eq!(told(&mut world, "acme/a"), [EventKind::BudgetExhausted], "once");
+    assert!(world.view("acme/a").exhausted && !world.view("acme").exhausted);
+    assert_eq!(states(&mut world), [1, 1, 0, 0]);
+    // The limit is lowered below what is held.
+    world.budget("acme/a", 59);
+    world.settle();
+    assert_eq!(told(&mut world, "acme/a"), [EventKind::BudgetOvercommitted, EventKind::BudgetOpened]);
+    assert_eq!(states(&mut world), [1, 0, 1, 0]);
+    world.charge(lease, "c1", 20);
+    world.settle();
+    assert_eq!(told(&mut world, "acme/a"), []);
+    world.charge(lease, "c2", 45);
+    world.settle();
+    assert_eq!(told(&mut world, "acme/a"), [EventKind::BudgetBreached]);
+    assert_eq!(states(&mut world), [1, 0, 0, 1]);
+    world.budget("acme/a", 64);
+    world.settle();
+    assert_eq!(told(&mut world, "acme/a"), [], "65 are used");
+    world.budget("acme/a", 65);
+    world.settle();
+    assert_eq!(told(&mut world, "acme/a"), [EventKind::BudgetCleared, EventKind::BudgetCovered]);
+    assert_eq!(told(&mut world, "acme"), []);
+    assert_eq!(states(&mut world), [2, 0, 0, 0]);
+    world.delete("acme/a");
+    assert_eq!(states(&mut world), [1, 0, 0, 0]);
+}
+
+#[test]
+fn a_period_that_ends_and_a_hold_that_is_over_end_an_overcommitment() {
+    let mut world = World::new(&["acme"]);
+    world.set("acme", BudgetChange::Put(Box::new(tree_of_days(100)))).unwrap();
+    hold(&mut world, "acme", 1, 60).unwrap();
+    world.set("acme", BudgetChange::Put(Box::new(tree_of_days(50)))).unwrap();
+    assert!(world.bed(1).partition.counters("default", "acme").unwrap().overcommitted == Some(true));
+    let id = HoldId::derived(world.bed(1).partition.id(), &[1]);
+    world.bed(1).run(Command::ReleaseHold(ReleaseHold { hold: id })).unwrap();
+    assert_eq!(world.bed(1).partition.counters("default", "acme").unwrap().overcommitted, None);
+    hold(&mut world, "acme", 2, 30).unwrap();
+    let (namespace, path, spent) = ("default".into(), "acme".into(), Spent::Amounts(usd(40)));
+    let charge = ChargeBudget { namespace, path, id: "c".into(), spent };
+    world.bed(1).run(Command::ChargeBudget(charge)).unwrap();
+    let is_over =
+        |world: &mut World| world.bed(1).partition.counters("default", "acme").unwrap().overcommitted;
+    assert_eq!(is_over(&mut world), Some(true));
+    let now = world.bed(1).now;
+    let end = WindowKind::Day { zone: "UTC".into() }.period(now).end;
+    let before = world.bed(1).events.len();
+    // The hold is longer than the day.
+    let bed = world.bed(1);
+    bed.now = end;
+    bed.run(Command::Elapse(Elapse)).unwrap();
+    assert!(bed.events[before..].iter().any(|event| event.kind == EventKind::BudgetCovered));
+}
+
+#[test]
 fn what_an_attempt_that_died_left_in_doubt_is_not_dropped_for_being_asked_after() {
     let mut world = World::new(&["acme"]);
     world.budget("acme", 100);

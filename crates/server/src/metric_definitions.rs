@@ -58,8 +58,9 @@ metrics! {
     TRIMMED "stint_executions_trimmed_total" Counter [] "Executions removed after their retention.";
     SUSPENDED "stint_executions_suspended_total" Counter [] "Attempts parked because a budget stopped them.";
     CHARGES "stint_charges_total" Counter [] "Charges recorded under leases.";
+    BUDGETS "stint_budgets" Gauge ["state"] "Budgets that are open, exhausted, overcommitted or breached; each in the worst of its states.";
     BUDGET_EVENTS "stint_budget_events_total" Counter ["event"]
-        "Changes of budgets: changed, deleted, topped_up, exhausted, opened, breached, cleared, soft_limit, repaired, charged, and others.";
+        "Changes of budgets: changed, deleted, topped_up, exhausted, opened, overcommitted, covered, breached, cleared, soft_limit, repaired, charged, and others.";
     CLAIMS_PARKED "stint_claims_parked" Gauge [] "Claims that wait for work.";
     EXCHANGES "stint_exchanges_total" Counter [] "Exchanges of workers.";
     COMMANDS "stint_commands_total" Counter [] "Commands in committed batches.";

@@ -99,6 +99,7 @@ impl Scrape {
         out.one(LOST_WRITES, of("writes_lost"))?;
         out.one(SUSPENDED, of("suspended"))?;
         out.one(CHARGES, of("charged"))?;
+        out.rows(BUDGETS, self.seen.budgets.iter().map(|(state, count)| ([state.name()], *count)))?;
         let of_budgets = self.seen.events.iter().filter_map(|(name, count)| {
             let event = name.strip_prefix("budget_").or((*name == "charge_quarantined").then_some(*name))?;
             Some(([event], *count))

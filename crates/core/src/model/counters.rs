@@ -24,6 +24,25 @@ pub struct Counters {
     /// Up to which entry the sums are known to be those of the ledger, and what they were there.
     #[n(3)]
     pub verified: Option<Verified>,
+    /// Somebody waits for what it lacks.
+    #[n(4)]
+    pub exhausted: Option<bool>,
+    /// What is used and held exceeds a hard limit.
+    #[n(5)]
+    pub overcommitted: Option<bool>,
+}
+
+/// In which state a budget is: the worst of those that it is in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum BudgetState {
+    /// Nobody waits.
+    Open,
+    /// Somebody waits for what it lacks.
+    Exhausted,
+    /// What is used and held exceeds a hard limit.
+    Overcommitted,
+    /// What is used exceeds a hard limit.
+    Breached,
 }
 
 /// Sums that a recount of the ledger has confirmed.
@@ -115,11 +134,33 @@ pub const TOP_UPS_MAX: usize = 100;
 /// Used-up top-ups of one window that are kept: a refund may give something of them back.
 const USED_UP_MAX: usize = 8;
 
+impl BudgetState {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Exhausted => "exhausted",
+            Self::Overcommitted => "overcommitted",
+            Self::Breached => "breached",
+        }
+    }
+}
+
 impl Counters {
     /// Those of a budget that has used nothing; entries up to `seq` do not count.
     pub fn new(windows: &[Window], seq: u64) -> Self {
         let windows = windows.iter().map(|window| WindowCounter::new(&window.name, seq)).collect();
         Self { windows, ..Self::default() }
+    }
+
+    /// The budget's state, as its events told it.
+    pub fn state(&self) -> BudgetState {
+        match (self.breached, self.overcommitted, self.exhausted) {
+            (Some(true), _, _) => BudgetState::Breached,
+            (_, Some(true), _) => BudgetState::Overcommitted,
+            (_, _, Some(true)) => BudgetState::Exhausted,
+            _ => BudgetState::Open,
+        }
     }
 
     /// One window's.

@@ -39,7 +39,7 @@ pub use budget::{
 pub use bulk::{BULK_ERRORS_MAX, BULK_JOBS_MAX, BulkAction, BulkError, BulkJob, BulkState, BulkTally};
 pub use chain::{ChainFrom, ChainTo, HeldPermit, Link, Message, PermitCharge};
 pub use charge::{Charge, ChargeRecord, Entry, EntryKind, LeaseChargeRecord, TreeRecord};
-pub use counters::{Counted, Counters, TOP_UPS_MAX, TopUp, Verified, WindowCounter};
+pub use counters::{BudgetState, Counted, Counters, TOP_UPS_MAX, TopUp, Verified, WindowCounter};
 pub use estimate::{ESTIMATED_FROM, Estimate};
 pub use execution::{
     End, Execution, Fair, HISTORY_MAX, LastWord, Lease, MOVES, Move, Progress, State, Stop, StopReason,

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use crate::Millis;
 use crate::ids::PartitionId;
-use crate::model::{Amounts, Ask, Counters, Hold, HoldKey, PermitKey, is_under, levels, tree};
+use crate::model::{Amounts, Ask, BudgetState, Counters, Hold, HoldKey, PermitKey, is_under, levels, tree};
 
 /// By namespace and path, separated by a byte that can stand in neither.
 #[derive(Default, PartialEq, Eq, Debug)]
 pub(super) struct Budgets {
     levels: BTreeMap<Arc<str>, Level>,
     due: BTreeSet<(Millis, Due)>,
+    /// How many budgets are in each state, in the order of these.
+    states: [usize; 4],
 }
 
 /// One level of a path: held, waited for or counted at.
@@ -31,8 +33,8 @@ struct Level {
     next_end: Option<Millis>,
     /// When something that is left of a top-up goes.
     next_expiry: Option<Millis>,
-    /// It is breached.
-    breached: bool,
+    /// It is breached, or overcommitted.
+    is_over: bool,
 }
 
 /// What the clock has to do.
@@ -50,12 +52,12 @@ impl Level {
             && self.waiting_below == 0
             && self.next_end.is_none()
             && self.next_expiry.is_none()
-            && !self.breached
+            && !self.is_over
     }
 
     /// A period's end matters only to those who wait, and to a breach; without a top-up a limit is lower.
     fn due(&self) -> Option<Millis> {
-        let next_end = self.next_end.filter(|_| self.waiting_below > 0 || self.breached);
+        let next_end = self.next_end.filter(|_| self.waiting_below > 0 || self.is_over);
         next_end.into_iter().chain(self.next_expiry).min()
     }
 }
@@ -169,12 +171,26 @@ impl Budgets {
         let windows = counters.iter().flat_map(|counters| &counters.windows);
         let next_end = windows.clone().filter_map(|window| window.next_end(Millis::MIN)).min();
         let next_expiry = windows.filter_map(|window| window.next_expiry()).min();
-        let breached = counters.is_some_and(|counters| counters.breached == Some(true));
+        let is_over = counters.is_some_and(|counters| counters.state() >= BudgetState::Overcommitted);
         self.change(namespace, path, |level| {
             level.next_end = next_end;
             level.next_expiry = next_expiry;
-            level.breached = breached;
+            level.is_over = is_over;
         });
+    }
+
+    /// A budget's counters were of one state, and are of another; none where there are none.
+    pub(super) fn set_state(&mut self, before: Option<BudgetState>, after: Option<BudgetState>) {
+        if let Some(count) = before.and_then(|state| self.states.get_mut(state as usize)) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(count) = after.and_then(|state| self.states.get_mut(state as usize)) {
+            *count += 1;
+        }
+    }
+
+    pub(super) fn states(&self) -> [usize; 4] {
+        self.states
     }
 
     pub(super) fn held(&self, namespace: &str, path: &str, dimension: &str) -> u128 {

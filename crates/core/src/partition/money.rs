@@ -6,7 +6,9 @@ use super::Partition;
 use crate::Millis;
 use crate::ids::{ExecutionId, PartitionId};
 use crate::key::{self, Key};
-use crate::model::{Amounts, Ask, Budget, Counters, Hold, HoldKey, PermitKey, PriceTable, Record};
+use crate::model::{
+    Amounts, Ask, Budget, BudgetState, Counters, Hold, HoldKey, PermitKey, PriceTable, Record,
+};
 
 impl Partition {
     /// Follows a record of money: `before` is what stood there, and whether something stands there now.
@@ -33,10 +35,15 @@ impl Partition {
             }
             _ => {
                 let Some((namespace, path)) = key::path_name(b'c', &key.bytes) else { return };
-                let counters = match after {
-                    Some(Record::Counters(counters)) => Some(&**counters),
-                    _ => None,
-                };
+                fn counters(record: Option<&Record>) -> Option<&Counters> {
+                    match record {
+                        Some(Record::Counters(counters)) => Some(counters),
+                        _ => None,
+                    }
+                }
+                let was = counters(before).map(Counters::state);
+                let counters = counters(after);
+                self.budgets.set_state(was, counters.map(Counters::state));
                 self.budgets.set_counters(namespace, path, counters);
             }
         }
@@ -48,6 +55,17 @@ impl Partition {
             Some(Record::Budget(budget)) => Some(budget),
             _ => None,
         }
+    }
+
+    /// How many budgets here are in each state.
+    pub fn budget_states(&self) -> [(BudgetState, usize); 4] {
+        let [open, exhausted, overcommitted, breached] = self.budgets.states();
+        [
+            (BudgetState::Open, open),
+            (BudgetState::Exhausted, exhausted),
+            (BudgetState::Overcommitted, overcommitted),
+            (BudgetState::Breached, breached),
+        ]
     }
 
     /// What a budget has used.
@@ -203,11 +221,6 @@ impl Partition {
     /// Paths of a tree at which somebody waits.
     pub(crate) fn waiting_paths(&self, namespace: &str, path: &str) -> impl Iterator<Item = &str> {
         self.budgets.waiting_paths(namespace, path)
-    }
-
-    /// Paths at a level and below at which somebody waits.
-    pub(crate) fn waiting_paths_under(&self, namespace: &str, level: &str) -> impl Iterator<Item = &str> {
-        self.budgets.waiting_paths_under(namespace, level)
     }
 
     /// Executions that have or want a permit of a budget at or below a level.

@@ -103,6 +103,8 @@ fn counters() -> Counters {
         windows: vec![WindowCounter { told, told_in: AT, ..counted.clone() }],
         breaches: 2,
         breached: Some(true),
+        exhausted: Some(true),
+        overcommitted: Some(true),
         verified: Some(Verified { seq: 40, at: AT, windows: vec![counted], full_at: AT }),
     }
 }

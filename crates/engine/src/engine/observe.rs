@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use stint_core::model::BudgetState;
 use stint_core::{LaneCounts, Millis, PartitionId};
 use tokio::time::{Instant, timeout_at};
 
@@ -14,7 +15,7 @@ use crate::{Distribution, Engine, NodeStats};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// All there is to see.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Observation {
     /// The node's counters.
     pub stats: NodeStats,
@@ -34,7 +35,9 @@ pub struct Observation {
     pub claims_parked: u64,
     /// Lanes with open executions.
     pub lanes: Vec<LaneObservation>,
-    /// Partitions that did not say what their lanes hold.
+    /// How many budgets are in each state.
+    pub budgets: [(BudgetState, u64); 4],
+    /// Partitions that did not say what their lanes hold, and of what state their budgets are.
     pub silent_partitions: u64,
 }
 
@@ -68,7 +71,7 @@ impl Engine {
     /// Looks at everything. Each partition is asked once; it costs them what their lanes and groups are.
     pub async fn observe(&self) -> Observation {
         let shared = self.0.node.shared();
-        let (lanes, silent_partitions) = self.census().await;
+        let (lanes, budgets, silent_partitions) = self.census().await;
         Observation {
             stats: self.stats(),
             events: shared.tally.events(),
@@ -79,28 +82,38 @@ impl Engine {
             exchanges: shared.tally.exchanges(),
             claims_parked: self.0.hub.parked() as u64,
             lanes,
+            budgets,
             silent_partitions,
         }
     }
 
-    async fn census(&self) -> (Vec<LaneObservation>, u64) {
+    async fn census(&self) -> (Vec<LaneObservation>, [(BudgetState, u64); 4], u64) {
         let mut looks: FuturesUnordered<_> = PartitionId::all()
             .map(|partition| {
                 self.0.node.look(partition, |partition| {
                     let lanes = partition.census();
                     let owned = lanes
                         .map(|(namespace, lane, counts, due)| (namespace.clone(), lane.clone(), counts, due));
-                    owned.collect::<Vec<_>>()
+                    (owned.collect::<Vec<_>>(), partition.budget_states())
                 })
             })
             .collect();
         let now = self.0.node.now();
         let deadline = Instant::now() + PATIENCE;
         let mut lanes: BTreeMap<_, (LaneCounts, Millis)> = BTreeMap::new();
+        let mut budgets = [
+            (BudgetState::Open, 0),
+            (BudgetState::Exhausted, 0),
+            (BudgetState::Overcommitted, 0),
+            (BudgetState::Breached, 0),
+        ];
         let mut silent = u64::try_from(looks.len()).unwrap_or(u64::MAX);
         while let Ok(Some(seen)) = timeout_at(deadline, looks.next()).await {
-            let Ok(seen) = seen else { continue };
+            let Ok((seen, states)) = seen else { continue };
             silent -= 1;
+            for ((_, sum), (_, count)) in budgets.iter_mut().zip(states) {
+                *sum += count as u64;
+            }
             for (namespace, lane, counts, first_due) in seen {
                 let (sum, first) =
                     lanes.entry((namespace, lane)).or_insert((LaneCounts::default(), Millis::MAX));
@@ -116,6 +129,6 @@ impl Engine {
             counts,
             waiting_ms: u64::try_from(now.saturating_sub(first)).unwrap_or(0),
         });
-        (lanes.collect(), silent)
+        (lanes.collect(), budgets, silent)
     }
 }

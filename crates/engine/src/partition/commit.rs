@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::Actor;
 use super::batch::{How, InFlight, Open, Settled, check, commit};
 use super::job::{Job, Ran, To};
+use super::told::told;
 
 /// A commit that takes longer than this counts as a time in which no heartbeat could be taken.
 const BLOCKED: Duration = Duration::from_secs(1);
@@ -148,6 +149,7 @@ impl Actor {
             }
             self.shared.committed(self.id, flight.open.ran.len(), flight.writes, self.projection.len());
             self.shared.tally.happened(flight.since.elapsed(), &flight.events);
+            told(&flight.events);
             self.shared.trims.written(self.id, flight.trim_at, flight.log_bytes);
             self.shared.waiters.publish(self.id, &flight.events);
             self.outbox.committed(std::mem::take(&mut flight.links));

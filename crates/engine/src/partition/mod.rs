@@ -16,6 +16,7 @@
 //! | `patience.rs` | a store that does not answer |
 //! | `rest.rs` | a store without room |
 //! | `shelves.rs` | what only lists need |
+//! | `told.rs` | what happened to budgets is logged |
 
 mod batch;
 mod claims;
@@ -32,6 +33,7 @@ mod rest;
 mod run;
 mod shelves;
 mod timers;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::Pin;

@@ -38,6 +38,15 @@ async fn what_happens_is_counted() {
     for lane in ["a", "a", "b"] {
         client.call("/v1/executions", &format!(r#"{{"kind":"k","lane":"{lane}"}}"#)).await;
     }
+    for (path, hard) in [("a", 5), ("b", 50)] {
+        let window = format!(r#"{{"name":"w","kind":"total","limits":{{"calls":{{"hard":{hard}}}}}}}"#);
+        let body = format!(r#"{{"windows":[{window}]}}"#);
+        let json = "content-type: application/json\r\n";
+        client.request("PUT", &format!("/v1/budgets/{path}"), json, body.as_bytes()).await;
+        client
+            .call(&format!("/v1/budgets/{path}:charge"), r#"{"charge_id":"c","amounts":{"calls":6}}"#)
+            .await;
+    }
     let claim = r#"{"worker":{"name":"w"},"lanes":["a"],"max":2}"#;
     let leased = client.call("/v1/leases", claim).await;
     let lease = |n: usize| leased["leases"][n]["lease"].as_str().unwrap().to_owned();
@@ -65,6 +74,9 @@ async fn what_happens_is_counted() {
         "stint_lease_expiries_total 0",
         "stint_timelines_lost_writes_total 0",
         "stint_scrape_silent_partitions 0.0",
+        "stint_budgets{state=\"open\"} 1.0",
+        "stint_budgets{state=\"breached\"} 1.0",
+        "stint_budgets{state=\"exhausted\"} 0.0",
         "stint_http_requests_total{route=\"/v1/executions\",method=\"POST\",status=\"201\"} 3",
         "stint_http_requests_total{route=\"/v1/executions/{id}\",method=\"GET\",status=\"400\"} 1",
         "stint_http_requests_total{route=\"(none)\",method=\"GET\",status=\"404\"} 1",

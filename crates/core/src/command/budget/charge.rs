@@ -4,7 +4,7 @@ use super::super::context::Context;
 use super::super::permit::{Spent, priced, tell};
 use super::super::{Outcome, Refusal};
 use super::queue::grant_waiting;
-use super::{book, queue, room};
+use super::{book, queue, room, states};
 use crate::Millis;
 use crate::event::EventKind;
 use crate::ids::{ExecutionId, HoldId};
@@ -252,6 +252,7 @@ impl Booking<'_> {
             Some(hold) => self.take(context, hold)?,
             None => charge.amounts.clone(),
         };
+        states::committed(context, namespace, path);
         booked.over = room::exceeded(context.partition, namespace, path, &rest, now);
         booked.breached = is_breached(context, namespace, path);
         if let (Some(HoldKey::Permit(key)), Some(shortfall)) = (hold, &booked.over) {

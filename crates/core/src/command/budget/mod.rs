@@ -7,6 +7,7 @@
 //! | `book.rs` | an entry of the ledger, and the counters with it |
 //! | `charge.rs` | what was spent, by path and under a hold |
 //! | `hold.rs` | holds without a lease, and extends of any |
+//! | `states.rs` | exhausted, overcommitted, and no longer |
 //! | `adjust.rs` | the ledger is set right by hand |
 //! | `queue.rs` | executions ask, wait and are granted |
 //! | `elapse.rs` | what the clock has to do |
@@ -30,6 +31,7 @@ mod recount;
 mod roll_up;
 mod room;
 mod set;
+mod states;
 mod trim_ledger;
 
 pub use adjust::Adjust;

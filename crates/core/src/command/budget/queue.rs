@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::Refusal;
 use super::super::context::Context;
 use super::super::permit::tell;
-use super::{book, room};
+use super::{book, room, states};
 use crate::Millis;
 use crate::event::EventKind;
 use crate::ids::PartitionId;
@@ -55,8 +55,6 @@ pub(in super::super) fn asked(context: &mut Context<'_>, key: PermitKey, ask: &A
         grant(context, key, ask, amounts);
         return Ok(());
     }
-    let first =
-        short.as_ref().is_some_and(|short| context.partition.waiting(&ask.namespace, &short.path) == 0);
     context.put_record(key::waiter(&key), Some(Record::Waiter(Box::new(ask.clone()))));
     if short.is_none() {
         grant_waiting(context, &ask.namespace, &ask.path);
@@ -66,12 +64,12 @@ pub(in super::super) fn asked(context: &mut Context<'_>, key: PermitKey, ask: &A
     }
     let shortfall = short.or_else(|| ahead(context, ask, &amounts)).unwrap_or_else(|| behind(ask));
     if !ask.queue {
-        context.put_record(key::waiter(&key), None);
+        drop_waiter(context, key);
         answer(context, key, Message::Refused { key, denial: Denial::NotNow(shortfall) });
         return Ok(());
     }
-    if first {
-        context.event_of_budget(&ask.namespace, &shortfall.path, EventKind::BudgetExhausted);
+    if shortfall.missing > 0 {
+        states::exhausted(context, &ask.namespace, &shortfall.path);
     }
     answer(context, key, Message::Queued { key, shortfall });
     Ok(())
@@ -187,17 +185,13 @@ fn drop_waiter(context: &mut Context<'_>, key: PermitKey) {
     let Some(Record::Waiter(ask)) = context.partition.other(&at) else { return };
     let (namespace, path) = (ask.namespace.clone(), ask.path.clone());
     context.put_record(at, None);
-    for level in levels(&path) {
-        let is_budget = context.partition.budget(&namespace, level).is_some();
-        if is_budget && context.partition.waiting(&namespace, level) == 0 {
-            context.event_of_budget(&namespace, level, EventKind::BudgetOpened);
-        }
-    }
+    states::opened(context, &namespace, &path);
 }
 
 /// Something may have become free under a tree: grants what fits, best first. At a level that is short for its best nobody
 /// else is served, so that small wants do not keep a large one waiting for ever. Says which levels are, and for what.
 pub(super) fn grant_waiting(context: &mut Context<'_>, namespace: &str, path: &str) -> Vec<Shortfall> {
+    states::committed(context, namespace, path);
     let mut short: Vec<Shortfall> = Vec::new();
     if context.partition.waiting(namespace, tree(path)) == 0 {
         return short;
@@ -231,7 +225,10 @@ pub(super) fn grant_waiting(context: &mut Context<'_>, namespace: &str, path: &s
             continue;
         }
         match room::shortfall(context.partition, namespace, &path, &amounts, now) {
-            Some(shortfall) => short.push(shortfall),
+            Some(shortfall) => {
+                states::exhausted(context, namespace, &shortfall.path);
+                short.push(shortfall);
+            }
             None => {
                 drop_waiter(context, key);
                 grant(context, key, &ask, amounts);
@@ -370,6 +367,7 @@ pub(in super::super) fn compared(
             let amounts = wanted(context, ask);
             // Above the limit if need be: the attempt is there.
             put_hold(context, *key, ask, amounts);
+            states::committed(context, &ask.namespace, &ask.path);
             // It may have ended there since, or have taken an earlier no of ours for the last word.
             say_granted(context, *key);
         }

@@ -186,37 +186,11 @@ pub(super) fn view(context: &Context<'_>, namespace: &str, path: &str) -> Option
         held: partition.all_held(namespace, path),
         holds: partition.holds_under(namespace, path).count(),
         waiting: partition.waiting(namespace, path),
-        exhausted: is_exhausted(context, namespace, path, &budget, &counters),
+        exhausted: counters.exhausted == Some(true),
         overcommitted: room::is_overcommitted(partition, namespace, path, &budget, &counters, now),
         breached: room::breach(&budget, &counters, now).is_some(),
         breaches: counters.breaches,
         budget,
-    })
-}
-
-/// Whether a budget has not enough for somebody who waits at it or below, and is first there.
-fn is_exhausted(
-    context: &Context<'_>,
-    namespace: &str,
-    path: &str,
-    budget: &Budget,
-    counters: &Counters,
-) -> bool {
-    let (partition, now) = (&*context.partition, context.now());
-    if !budget.acts() || partition.waiting(namespace, path) == 0 {
-        return false;
-    }
-    partition.waiting_paths_under(namespace, path).any(|path_of_first| {
-        let first = partition.queue(namespace, path_of_first).next();
-        let ask = first.and_then(|(_, key)| partition.waiter(&key));
-        ask.is_some_and(|ask| {
-            let amounts = super::queue::wanted(context, ask);
-            budget.windows.iter().any(|window| {
-                let counter = counters.window(&window.name);
-                let free = room::free(partition, namespace, path, window, counter, now);
-                free.iter().any(|(dimension, free)| amounts.get(dimension).max(1) > *free)
-            })
-        })
     })
 }
 

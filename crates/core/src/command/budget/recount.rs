@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::context::Context;
 use super::super::{Outcome, Refusal};
-use super::{ledger_seq, read};
+use super::{ledger_seq, read, room};
 use crate::Millis;
 use crate::model::{Amounts, Budget, Carried, Counted, Counters, Entry, TopUp, WindowCounter, levels};
 
@@ -162,7 +162,10 @@ impl Unverified {
             let base = counters.verified.as_ref().filter(|verified| {
                 !self.full && verified.full_at.saturating_add(FULL_EVERY_MS) > now && verified.seq >= trimmed
             });
-            let unchanged = base.is_some_and(|base| {
+            // A latch that is not as it should be is looked at too.
+            let is_latched = counters.breached == Some(true);
+            let is_right = room::breach(budget, counters, now).is_some() == is_latched;
+            let unchanged = base.filter(|_| is_right).is_some_and(|base| {
                 (base.seq == upto || compared.is_some()) && same(&base.windows, &counters.windows, now)
             });
             if unchanged {

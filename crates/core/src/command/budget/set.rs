@@ -3,7 +3,7 @@
 use super::super::context::Context;
 use super::super::permit::tell;
 use super::super::{Outcome, Refusal};
-use super::{book, counters, ledger_seq, put_counters, queue, read};
+use super::{book, counters, ledger_seq, put_counters, queue, read, states};
 use crate::Millis;
 use crate::event::EventKind;
 use crate::key;
@@ -245,6 +245,7 @@ impl DeleteBudget {
             let denial = Denial::NotFound;
             tell(context, key.execution.partition(), Message::Refused { key, denial });
         }
+        states::opened(context, namespace, path);
         context.event_of_budget(namespace, path, EventKind::BudgetDeleted);
         // Those below it may fit now.
         queue::grant_waiting(context, namespace, path);
