@@ -52,8 +52,7 @@ impl Tree {
     }
 
     fn put(&mut self, path: &str, windows: Vec<Window>) {
-        let carry_over = (path == "acme/c").then_some(true);
-        let budget = Budget { windows, carry_over, ..Budget::default() };
+        let budget = Budget { windows, ..Budget::default() };
         self.change(path, BudgetChange::Put(Box::new(budget))).unwrap();
     }
 
@@ -347,7 +346,14 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        Self { trimmed: Tree::new(Some(RETENTION)), kept: Tree::new(Some(Millis::MAX)), count: 0 }
+        let trimmed = Tree::new(Some(RETENTION));
+        let mut pair = Self { trimmed, kept: Tree::new(Some(Millis::MAX)), count: 0 };
+        pair.both(|tree| {
+            let budget = tree.bed.partition.budget("default", "acme/c").unwrap().clone();
+            let budget = Budget { carry_over: Some(true), ..budget };
+            tree.change("acme/c", BudgetChange::Put(Box::new(budget))).unwrap();
+        });
+        pair
     }
 
     fn both(&mut self, mut act: impl FnMut(&mut Tree)) {

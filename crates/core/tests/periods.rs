@@ -66,6 +66,25 @@ fn a_budget_carries_over_from_the_period_that_it_was_made_in() {
 }
 
 #[test]
+fn what_is_carried_over_is_there_from_the_instant_that_the_period_begins_though_nobody_does_anything() {
+    let mut tree = Tree::with("acme", Budget { carry_over: Some(true), ..daily(100) });
+    tree.charge("acme", 30);
+    let midnight = tree.bed.now - tree.bed.now.rem_euclid(DAY) + DAY;
+    tree.bed.pass(midnight - 1 - tree.bed.now);
+    assert_eq!(carried(&tree), []);
+    tree.bed.pass(1);
+    assert_eq!(carried(&tree), [usd(70)]);
+    let view = tree.view("acme");
+    assert_eq!(view.windows[0].free, [("usd".to_owned(), 170)]);
+    let (namespace, uses) = ("default".to_owned(), vec![("acme".to_owned(), Some(usd(170)))]);
+    assert_eq!(tree.bed.run(Command::CheckUses(CheckUses { namespace, uses })), Ok(Outcome::Done));
+    // One that nobody uses has the next day a limit of its own, and what that day left.
+    tree.bed.pass(DAY);
+    assert_eq!(carried(&tree), [usd(70), usd(100)]);
+    assert_eq!(tree.reconcile(true, false).1, []);
+}
+
+#[test]
 fn a_budget_that_did_not_carry_over_has_nothing_of_yesterday() {
     let mut tree = Tree::with("acme", daily(100));
     tree.charge("acme", 30);

@@ -35,6 +35,8 @@ struct Level {
     next_expiry: Option<Millis>,
     /// It is breached, or overcommitted.
     is_over: bool,
+    /// What a period leaves is added to the next.
+    carries: bool,
 }
 
 /// What the clock has to do.
@@ -53,11 +55,13 @@ impl Level {
             && self.next_end.is_none()
             && self.next_expiry.is_none()
             && !self.is_over
+            && !self.carries
     }
 
-    /// A period's end matters only to those who wait, and to a breach; without a top-up a limit is lower.
+    /// A period's end matters only to those who wait, to a breach, and to the next one where something is carried over; without a
+    /// top-up a limit is lower.
     fn due(&self) -> Option<Millis> {
-        let next_end = self.next_end.filter(|_| self.waiting_below > 0 || self.is_over);
+        let next_end = self.next_end.filter(|_| self.waiting_below > 0 || self.is_over || self.carries);
         next_end.into_iter().chain(self.next_expiry).min()
     }
 }
@@ -177,6 +181,10 @@ impl Budgets {
             level.next_expiry = next_expiry;
             level.is_over = is_over;
         });
+    }
+
+    pub(super) fn set_carries(&mut self, namespace: &str, path: &str, carries: bool) {
+        self.change(namespace, path, |level| level.carries = carries);
     }
 
     /// A budget's counters were of one state, and are of another; none where there are none.

@@ -137,7 +137,7 @@ impl Partition {
                     Some(record) => self.others.insert(key.bytes.clone(), record),
                     None => self.others.remove(&key.bytes),
                 };
-                if matches!(key.bytes.first(), Some(b'k' | b'w' | b'c')) {
+                if matches!(key.bytes.first(), Some(b'k' | b'w' | b'c' | b'd')) {
                     self.index_money(key, before.as_ref(), after);
                 }
                 before

@@ -33,6 +33,12 @@ impl Partition {
                     self.budgets.add_waiter(at, ask);
                 }
             }
+            Some(b'd') => {
+                let Some((namespace, path)) = key::path_name(b'd', &key.bytes) else { return };
+                let is_carried = |budget: &Budget| budget.carry_over == Some(true);
+                let carries = matches!(after, Some(Record::Budget(budget)) if is_carried(budget));
+                self.budgets.set_carries(namespace, path, carries);
+            }
             _ => {
                 let Some((namespace, path)) = key::path_name(b'c', &key.bytes) else { return };
                 fn counters(record: Option<&Record>) -> Option<&Counters> {

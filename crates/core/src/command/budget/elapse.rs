@@ -15,6 +15,9 @@ const ELAPSED_MAX: usize = 200;
 #[derive(Clone, Debug)]
 pub struct Elapse;
 
+/// Permits asked after in one message.
+const CHECKED_MAX: usize = 1_000;
+
 impl Elapse {
     pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
         let now = context.now();
@@ -64,6 +67,8 @@ pub(super) fn ask_after(context: &mut Context<'_>, keys: Vec<crate::model::Permi
         by_partition.entry(key.execution.partition()).or_default().push(key);
     }
     for (partition, keys) in by_partition {
-        tell(context, partition, Message::Check(keys));
+        for keys in keys.chunks(CHECKED_MAX) {
+            tell(context, partition, Message::Check(keys.to_vec()));
+        }
     }
 }

@@ -13,11 +13,9 @@ use crate::Millis;
 use crate::event::EventKind;
 use crate::key::{self, Key};
 use crate::model::{
-    Budget, Counted, Counters, Entry, EntryKind, PermitKey, Verified, WindowCounter, is_under, levels, tree,
+    Budget, Counted, Counters, Entry, EntryKind, HoldKey, PermitKey, Verified, WindowCounter, is_under,
+    levels,
 };
-
-/// Permits asked after in one message.
-const CHECKED_MAX: usize = 1_000;
 
 /// Entries since a recount that a command reads to correct top-ups.
 const CAUGHT_UP_MAX: u64 = 1_000;
@@ -193,14 +191,16 @@ fn repair(drift: &Drift, now: Millis) -> Entry {
 
 impl Reconcile {
     pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
-        let partition = &context.partition;
-        let of_tree = |namespace: &str, path: &str| namespace == self.namespace && tree(path) == self.tree;
-        let holds =
-            partition.permits().filter(|(_, hold)| of_tree(&hold.namespace, &hold.path) && !hold.in_doubt());
-        let waiters = partition.waiters().filter(|(_, ask)| of_tree(&ask.namespace, &ask.path));
-        let keys: Vec<PermitKey> = holds.map(|(key, _)| key).chain(waiters.map(|(key, _)| key)).collect();
-        for keys in keys.chunks(CHECKED_MAX).filter(|_| self.asks) {
-            elapse::ask_after(context, keys.to_vec());
+        if self.asks {
+            let (partition, namespace, tree) = (&context.partition, &*self.namespace, &*self.tree);
+            let holds = partition.holds_under(namespace, tree).filter_map(|at| match at {
+                HoldKey::Permit(key) => partition.hold(&at).filter(|hold| !hold.in_doubt()).map(|_| key),
+                HoldKey::Free(_) => None,
+            });
+            let waiting = partition.waiting_paths(namespace, tree);
+            let waiters = waiting.flat_map(|path| partition.queue(namespace, path).map(|(_, key)| key));
+            let keys: Vec<PermitKey> = holds.chain(waiters).collect();
+            elapse::ask_after(context, keys);
         }
         // Counters that belong to no budget, such that have other windows than it, and none at all. Since when a window counts
         // is lost with them: it counts all that the ledger has, rather too much than too little.
