@@ -224,6 +224,9 @@ impl TopUpRequest {
         check::text("id", &self.id, CHARGE_ID_BYTES)?;
         check::name("window", &self.window)?;
         self.amounts.validate_some("amounts")?;
+        if self.amounts.0.values().all(|amount| *amount == 0) {
+            return Err(Problem::invalid("amounts", "it is more by nothing"));
+        }
         check::optional_name("namespace", self.namespace.as_ref())
     }
 }

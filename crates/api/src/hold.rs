@@ -148,6 +148,12 @@ pub struct SettleReply {
     /// Whether a budget is above a hard limit now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub over_limit: bool,
+    /// The ids of charges that were recorded before, and so not again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub duplicates: Vec<String>,
+    /// The ids of charges that are kept aside: what they used has no price, or their budget is gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<String>,
 }
 
 /// `POST holds/{id}/release`: ends a hold; what is left of it is free.

@@ -34,7 +34,7 @@ pub struct LedgerEntry {
     pub kind: LedgerKind,
     /// Where; it counts at each level of the path.
     pub path: String,
-    /// How much.
+    /// How much. Of a refund it is what was given back: what is used became less by it.
     #[serde(default)]
     pub amounts: Amounts,
     /// The charge's id, or what the entry has instead.
@@ -49,9 +49,16 @@ pub struct LedgerEntry {
     /// The execution's kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_kind: Option<String>,
-    /// The step; of a refund, the charge it gives back; of an adjustment, why it was made; of a repair, what was wrong if it was not what was used: `owed`, `topped`, `left` (of a top-up) or `held`.
+    /// The step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// Of a refund: the id of the charge that it gives back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refunds: Option<String>,
+    /// Of an adjustment: why it was made. Of a repair: what was wrong if it was not what was used: `owed`, `topped`, `left` (of
+    /// a top-up) or `held`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -64,7 +71,7 @@ pub struct LedgerEntry {
     /// The window, of a top-up, carry-over or repair.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<String>,
-    /// What a repair or an adjustment took away. Of a repair without a window: what was held for an execution that did not want it.
+    /// What an adjustment took off what is used, or a repair off a counter or a hold; `amounts` is what it added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub less: Option<Amounts>,
     /// Of a top-up or carry-over: when what is left of it goes.
@@ -79,6 +86,34 @@ pub struct LedgerEntry {
     /// The execution's tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+}
+
+/// An entry's part in one dimension, with its sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerLine<'a> {
+    /// The dimension.
+    pub dimension: &'a str,
+    /// How much the entry says: negative where it takes or gives back.
+    pub amount: i64,
+    /// By how much it changes what is used: 0 of what is not summed, such as a top-up.
+    pub used: i64,
+}
+
+impl LedgerEntry {
+    /// Its amounts by dimension, with signs: `used` of all entries sums up to what was used.
+    pub fn lines(&self) -> impl Iterator<Item = LedgerLine<'_>> {
+        let given_back = self.kind == LedgerKind::Refund;
+        let counts = matches!(self.kind, LedgerKind::Charge | LedgerKind::Refund | LedgerKind::Adjustment);
+        let said = self.amounts.0.iter().map(move |(dimension, amount)| (dimension, *amount, given_back));
+        let taken = self.less.iter().flat_map(|less| &less.0);
+        let taken = taken.map(|(dimension, amount)| (dimension, *amount, true));
+        said.chain(taken).map(move |(dimension, amount, is_less)| {
+            // Amounts are at most 2^53 - 1.
+            let amount = i64::try_from(amount).unwrap_or(i64::MAX);
+            let amount = if is_less { -amount } else { amount };
+            LedgerLine { dimension, amount, used: if counts { amount } else { 0 } }
+        })
+    }
 }
 
 /// What an entry of the ledger is.

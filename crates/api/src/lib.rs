@@ -99,8 +99,8 @@ pub use lease::{
     StopAction,
 };
 pub use ledger::{
-    LedgerEntry, LedgerKind, LedgerReply, LedgerRequest, ReportBy, ReportEvery, ReportReply, ReportRequest,
-    ReportRow, RunsOut,
+    LedgerEntry, LedgerKind, LedgerLine, LedgerReply, LedgerRequest, ReportBy, ReportEvery, ReportReply,
+    ReportRequest, ReportRow, RunsOut,
 };
 pub use limits::*;
 pub use list::{CountReply, CountRequest, ExecutionSummary, ListReply, ListRequest};

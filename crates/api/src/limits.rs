@@ -114,7 +114,7 @@ pub const BUDGET_USES: usize = 8;
 /// Longest id of a charge, refund, top-up, hold or extend, in bytes.
 pub const CHARGE_ID_BYTES: usize = 256;
 /// Most charges of one settle.
-pub const SETTLE_CHARGES: usize = 1_000;
+pub const SETTLE_CHARGES: usize = 100;
 /// Most models that a price table may have.
 pub const PRICED_MODELS: usize = 1_000;
 

@@ -31,6 +31,9 @@ pub struct FailRequest {
     /// The next attempt not before this, whatever the policy says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// A step of it was broken off: what that has called may still be spending, so what is left of its holds is in doubt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unfinished: bool,
     /// Whose execution; another than the lease's is `not_found`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -102,7 +105,7 @@ impl CompleteRequest {
 impl FailRequest {
     /// An end with this error, retried as the policy says.
     pub fn new(error: Failure) -> Self {
-        Self { error, retry: None, retry_after_ms: None, namespace: None }
+        Self { error, retry: None, retry_after_ms: None, unfinished: false, namespace: None }
     }
 
     /// Checks sizes, and that the two overrides agree.

@@ -362,6 +362,7 @@ fn changes_of_budgets() {
         {"window":"w","amounts":{"calls":1}} => invalid_field id
         {"id":"","window":"w","amounts":{"calls":1}} => invalid_field id
         {"id":"t","window":"w","amounts":{}} => invalid_field amounts
+        {"id":"t","window":"w","amounts":{"calls":0}} => invalid_field amounts
         {"id":"t","window":"w","amounts":{"calls":1},"expires_at":"soon"} => invalid_field expires_at
         "#,
     );

@@ -35,13 +35,22 @@ fn in_largest_unit(span: Duration) -> String {
     }
 }
 
-/// Reads an instant: RFC 3339, or how long ago (`90s`, `15m`, `2h`, `7d`).
+/// Reads an instant of what was: RFC 3339, or how long ago (`90s`, `15m`, `2h`, `7d`).
 pub(crate) fn instant(text: &str) -> Result<Instant, String> {
+    from_now(text, -1, "how long ago")
+}
+
+/// Reads an instant of what is to be: RFC 3339, or in how long (`90s`, `15m`, `2h`, `7d`).
+pub(crate) fn ahead(text: &str) -> Result<Instant, String> {
+    from_now(text, 1, "in how long")
+}
+
+fn from_now(text: &str, direction: i64, which: &str) -> Result<Instant, String> {
     if let Some(span) = span(text) {
-        return Ok(Instant::from_millis(now().millis().saturating_sub(span)));
+        return Ok(Instant::from_millis(now().millis().saturating_add(direction * span)));
     }
     text.parse::<Instant>().map_err(|_| {
-        format!("`{text}` is no instant: expected 2026-11-23T10:00:00Z, or how long ago: 90s, 15m, 2h, 7d")
+        format!("`{text}` is no instant: expected 2026-11-23T10:00:00Z, or {which}: 90s, 15m, 2h, 7d")
     })
 }
 
@@ -72,6 +81,7 @@ mod tests {
         let at = instant("2026-11-23T10:00:00Z").map(Instant::millis);
         assert_eq!(at, Ok(1_795_428_000_000));
         assert!(instant("yesterday").is_err_and(|error| error.contains("15m")));
+        assert!(instant("1h").is_ok_and(|at| at < now()) && ahead("1h").is_ok_and(|at| at > now()));
     }
 
     #[test]

@@ -504,3 +504,20 @@ fn amounts_that_do_not_fit_are_refused_and_change_nothing() {
     assert_eq!(over, Err(Refusal::AmountOverflow { dimension: "usd".into() }));
     assert_eq!((tree.used("acme"), tree.ledger().len()), (u64::MAX, 1));
 }
+
+#[test]
+fn the_same_charge_at_another_path_is_another_charge() {
+    let mut tree = Tree::with("acme", budget(100));
+    for path in ["acme/a", "acme/b"] {
+        tree.put(path, budget(100));
+    }
+    let spent = || Spent::Amounts(usd(5));
+    assert!(!tree.charge_as("acme/a", "r-1", spent()).unwrap().existed);
+    assert!(tree.charge_as("acme/a", "r-1", spent()).unwrap().existed);
+    // Also where no budget is, and where one is above it.
+    for path in ["acme/b", "acme", "acme/none"] {
+        let other = tree.charge_as(path, "r-1", spent());
+        assert_eq!(other, Err(Refusal::ChargeConflict { charge: "r-1".into() }), "{path}");
+    }
+    assert_eq!((tree.used("acme"), tree.used("acme/a"), tree.used("acme/b")), (5, 5, 0));
+}

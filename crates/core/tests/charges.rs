@@ -98,6 +98,22 @@ fn an_id_that_stands_for_another_charge_of_the_tree_loses_no_money() {
 }
 
 #[test]
+fn a_charge_whose_id_cannot_be_read_is_kept_aside() {
+    let mut world = world();
+    let lease = running(&mut world);
+    let at = key::charge("default", "acme", "r-1");
+    world.bed(1).store.insert(at.clone(), vec![0xff].into());
+    world.e().read_first.insert(key::lease_charge(lease.execution, "r-1"));
+    world.bed(1).read_first.insert(at);
+    let charge = ChargeLease { lease, id: "r-1".into(), spent: Spent::Amounts(usd(5)), step: None };
+    world.e().run(Command::ChargeLease(charge)).unwrap();
+    world.settle();
+    assert_eq!(ledger(&mut world), [(EntryKind::Quarantined, 5)]);
+    let events = &world.bed(1).events;
+    assert_eq!(events.iter().filter(|event| event.kind == EventKind::ChargeQuarantined).count(), 1);
+}
+
+#[test]
 fn the_same_charge_of_another_execution_is_told_as_a_duplicate() {
     let mut world = world();
     let first = running(&mut world);

@@ -144,7 +144,8 @@ fn samples() -> BTreeMap<String, Vec<u8>> {
         message: "no answer".into(),
         details: Some("{\"after\":3}".into()),
     };
-    bed.run(Command::Fail(Fail { lease, error, retry: None, retry_after_ms: Some(0) })).unwrap();
+    bed.run(Command::Fail(Fail { lease, error, retry: None, retry_after_ms: Some(0), unfinished: false }))
+        .unwrap();
     keep(&mut samples, "attempt", &bed, key::attempt(full, 1));
     let lease = bed.claim_as(claim)[0].lease;
     bed.begin(lease, "fetch").unwrap();
@@ -233,7 +234,14 @@ fn samples() -> BTreeMap<String, Vec<u8>> {
         let lease = lease[0].lease;
         let error_type = filter.error_type.as_deref().unwrap_or("Other");
         let error = ErrorInfo { error_type: error_type.into(), message: "it broke".into(), details: None };
-        bed.run(Command::Fail(Fail { lease, error, retry: Some(false), retry_after_ms: None })).unwrap();
+        bed.run(Command::Fail(Fail {
+            lease,
+            error,
+            retry: Some(false),
+            retry_after_ms: None,
+            unfinished: false,
+        }))
+        .unwrap();
         keep(&mut samples, name, &bed, key::ended(bed.now, id));
     }
     let half = bed.submit(|s| s.kind = "half".into());

@@ -461,6 +461,7 @@ fn command(pair: &mut Pair, op: &Op) -> Option<Command> {
             error: ErrorInfo { error_type: "Broken".into(), message: String::new(), details: None },
             retry: *retry,
             retry_after_ms: *after,
+            unfinished: false,
         }),
         Op::Release { lease: n } => Command::Release(Release { lease: lease(n)?, unfinished: false }),
         Op::Begin { lease: n, step } => {

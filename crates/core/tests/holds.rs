@@ -86,10 +86,18 @@ fn what_is_said_again_of_a_hold_that_is_over_is_answered_the_same_and_makes_no_o
         Ok(Outcome::Booked(booked)) => booked,
         other => panic!("{other:?}"),
     };
-    let first = booked(bed.run(settle.clone()));
+    let settled = |duplicates: &[&str]| {
+        let duplicates = duplicates.iter().map(|id| (*id).to_owned()).collect();
+        Ok(Outcome::Settled(Settled { duplicates, ..Settled::default() }))
+    };
+    assert_eq!(bed.run(settle.clone()), settled(&[]));
     // The answer was lost.
-    let again = booked(bed.run(settle));
-    assert_eq!((first.existed, again.existed, again.seq), (false, true, first.seq));
+    assert_eq!(bed.run(settle), settled(&["c"]));
+    let charges =
+        [("c", 40), ("c", 41)].map(|(id, amount)| (id.to_owned(), Spent::Amounts(usd(amount)))).into();
+    let conflict = Box::new(Refusal::ChargeConflict { charge: "c".into() });
+    let other = Command::SettleHold(SettleHold { hold: id, charges });
+    assert_eq!(bed.run(other), Err(Refusal::OfCharge { n: 1, refusal: conflict }));
     let charge = |id, name: &str, amount| {
         Command::ChargeHold(ChargeHold { hold: id, id: name.into(), spent: Spent::Amounts(usd(amount)) })
     };
@@ -369,4 +377,27 @@ fn tree_of_days(hard: u64) -> Budget {
     let mut budget = world::budget(hard);
     budget.windows[0].kind = WindowKind::Day { zone: "UTC".into() };
     budget
+}
+
+#[test]
+fn what_is_learned_is_bounded_and_goes_with_the_budget() {
+    let mut world = World::new(&["acme"]);
+    world.budget("acme", 1_000_000);
+    for n in 0..300 {
+        world.submit(&[("acme", 10)], |s| s.kind = format!("kind-{n}").into());
+        world.claim(1);
+        world.settle();
+        let lease = world.claim(1)[0];
+        world.charge(lease, &format!("c{n}"), 3);
+        world.complete(lease);
+        world.settle();
+    }
+    let kept = |world: &mut World| {
+        let prefix = key::estimate("default", "acme", "");
+        let own = |key: &&Key| key.table == prefix.table && key.bytes.starts_with(&prefix.bytes);
+        world.bed(1).store.keys().filter(own).count()
+    };
+    assert_eq!(kept(&mut world), 257, "the rest are learned together");
+    world.delete("acme");
+    assert_eq!(kept(&mut world), 0);
 }

@@ -208,6 +208,78 @@ fn work_given_back_unfinished_leaves_its_money_in_doubt_and_goes_on_as_the_same_
 }
 
 #[test]
+fn an_attempt_that_fails_with_a_step_broken_off_leaves_its_money_in_doubt() {
+    for (unfinished, last) in [(true, false), (true, true), (false, false), (false, true)] {
+        let mut world = World::new(&["acme"]);
+        world.budget("acme", 1_000);
+        world.submit(&[("acme", 60)], |_| ());
+        world.claim(1);
+        world.settle();
+        let lease = world.claim(1)[0];
+        world.charge(lease, "c1", 20);
+        let error = ErrorInfo { error_type: "Broken".into(), message: String::new(), details: None };
+        let retry = last.then_some(false);
+        let fail = || {
+            let error = error.clone();
+            Command::Fail(Fail { lease, error, retry, retry_after_ms: None, unfinished })
+        };
+        let ended = world.e().run(fail()).unwrap();
+        assert_eq!(world.e().run(fail()), Ok(ended), "said again");
+        world.settle();
+        let held = if unfinished { 40 } else { 0 };
+        assert_eq!((world.held("acme"), world.used("acme")), (held, 20), "{unfinished} {last}");
+        world.charge(lease, "c2", 15);
+        world.pass(IN_DOUBT_MS);
+        world.settle();
+        assert_eq!((world.held("acme"), world.used("acme")), (0, 35));
+    }
+}
+
+#[test]
+fn what_fails_when_it_is_stopped_for_a_cap_fails_for_the_cap() {
+    let mut world = World::new(&["acme"]);
+    world.budget("acme", 1_000);
+    let id = world.submit(&[("acme", 10)], |s| s.policy.budgets[0].cap = Some(usd(20)));
+    world.claim(1);
+    world.settle();
+    let lease = world.claim(1)[0];
+    world.charge(lease, "c1", 21);
+    world.settle();
+    world.e().fail_as(lease, "Broken", None, None).unwrap();
+    let error = world.e().show(id).execution.end.unwrap().error.unwrap();
+    assert_eq!(error.error_type, "cap_exceeded");
+    assert!(error.message.starts_with("cap ") && error.message.contains("Broken"), "{}", error.message);
+}
+
+#[test]
+fn a_late_charge_of_what_was_resumed_and_given_back_counts_for_its_attempt() {
+    let mut world = World::new(&["acme"]);
+    world.budget("acme", 100);
+    let id = world.submit(&[("acme", 60)], |s| s.policy.budgets[0].attempt_cap = Some(usd(150)));
+    world.claim(1);
+    world.settle();
+    let first = world.claim(1)[0];
+    world.charge(first, "c1", 101);
+    world.settle();
+    world.e().run(Command::Suspend(Suspend { lease: first })).unwrap();
+    world.budget("acme", 1_000);
+    world.settle();
+    world.claim(1);
+    world.settle();
+    let resumed = world.claim(1)[0];
+    world.e().run(Command::Release(Release { lease: resumed, unfinished: true })).unwrap();
+    world.charge(resumed, "c2", 40);
+    world.settle();
+    world.claim(1);
+    world.settle();
+    let again = world.claim(1)[0];
+    assert_eq!(world.e().show(id).execution.attempt, 1, "the same attempt");
+    world.charge(again, "c3", 10);
+    let stop = world.e().heartbeat(again).unwrap().stop.expect("the attempt has spent 151 of 150");
+    assert_eq!(stop.reason, StopReason::BudgetFail);
+}
+
+#[test]
 fn a_worker_that_speaks_late_ends_the_doubt() {
     let mut world = World::new(&["acme"]);
     world.budget("acme", 100);

@@ -61,6 +61,18 @@ fn the_id_of_a_top_up_stands_for_one() {
     };
     assert!(again(&mut tree, 40).is_ok());
     assert_eq!(again(&mut tree, 41), Err(Refusal::TopUpConflict { id: "t".into() }));
+    let until = |tree: &mut Tree, id: &str, expires_at| {
+        let (id, window, expires_at) = (id.to_owned(), "total".to_owned(), Some(expires_at));
+        tree.change("acme", BudgetChange::TopUp { id, window, amounts: usd(40), expires_at })
+    };
+    let now = tree.bed.now;
+    assert_eq!(until(&mut tree, "t", now + HOUR), Err(Refusal::TopUpConflict { id: "t".into() }));
+    // One that is over before it comes is none; said again after its time, one that came is known.
+    assert_eq!(until(&mut tree, "over", now), Err(Refusal::TopUpExpired { id: "over".into() }));
+    assert!(until(&mut tree, "u", now + HOUR).is_ok());
+    assert_eq!(until(&mut tree, "u", now + 2 * HOUR), Err(Refusal::TopUpConflict { id: "u".into() }));
+    tree.bed.pass(HOUR);
+    assert!(until(&mut tree, "u", now + HOUR).is_ok());
     assert!(tree.hold(1, 140).is_ok());
 }
 

@@ -64,6 +64,7 @@ impl Script {
         let heard = self.heard.lock().unwrap();
         let ends = heard.iter().flat_map(|heard| &heard.results).map(|result| match &result.outcome {
             Outcome::Complete(_) => "complete",
+            Outcome::Fail(fail) if fail.unfinished => "fail, broken off",
             Outcome::Fail(_) => "fail",
             Outcome::Release(release) if release.unfinished => "broken off",
             Outcome::Release(_) => "release",
@@ -467,4 +468,44 @@ async fn work_that_a_drain_breaks_off_may_still_be_spending() {
     drop(stop);
     run.await.unwrap().unwrap();
     assert_eq!(script.ends(), ["broken off"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_dropped_in_its_call_may_still_be_spending_however_the_attempt_ends() {
+    for (stopped, ends) in [(true, "broken off"), (false, "fail, broken off")] {
+        let script = Script::new([]);
+        let (_stop, _running) = start(&script, move |ctx: Context, (): ()| async move {
+            let first = ctx.step("first", || async {
+                if stopped {
+                    ctx.cancelled().await;
+                }
+                Err::<u32, _>(Failure::new("broken", "it"))
+            });
+            // The provider bills this call, though nobody waits for its answer any more.
+            let second = ctx.step("second", std::future::pending::<Result<u32, Failure>>);
+            tokio::try_join!(first, second).map(drop)
+        });
+        if stopped {
+            script
+                .until(|script| script.heard.lock().unwrap().iter().flat_map(|h| &h.steps).count() == 2)
+                .await;
+            script.stop(StopAction::Suspend, 30_000);
+        }
+        script.until(|script| !script.ends().is_empty()).await;
+        assert_eq!(script.ends(), [ends]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_came_to_its_end_spends_no_more() {
+    let script = Script::new([]);
+    let (_stop, _running) = start(&script, async |ctx: Context, (): ()| {
+        let hanging = ctx.step("a", std::future::pending::<Result<u32, Failure>>);
+        assert!(tokio::time::timeout(Duration::from_secs(1), hanging).await.is_err());
+        // The same key: a provider that knows it has made one call of both.
+        ctx.step("a", || async { Ok(1) }).await?;
+        ctx.step("b", || async { Err::<(), _>(Failure::new("broken", "it")) }).await
+    });
+    script.until(|script| !script.ends().is_empty()).await;
+    assert_eq!(script.ends(), ["fail"]);
 }

@@ -69,6 +69,9 @@ fn of_owner(owner: &str, name: &str) -> Option<Value> {
             "id",
         ) => text(CHARGE_ID_BYTES),
         ("HoldRequest", "ttl_ms") => range(1, DURATION_MS),
+        ("SettleReply", "duplicates" | "quarantined") => {
+            json!({"maxItems": SETTLE_CHARGES, "items": text(CHARGE_ID_BYTES)})
+        }
         ("SettleRequest", "charges") => json!({"maxItems": SETTLE_CHARGES}),
         ("PricesRequest", "models") => {
             json!({"maxProperties": PRICED_MODELS, "propertyNames": text(MODEL_BYTES)})
@@ -104,7 +107,7 @@ fn of_name(name: &str) -> Option<Value> {
         "lanes" => json!({"minItems": 1, "maxItems": CLAIM_NAMES, "items": named(NAME_CHARS)}),
         "kinds" => json!({"maxItems": CLAIM_NAMES, "items": named(NAME_CHARS)}),
         "key" | "from_step" | "step" => named(STEP_KEY_CHARS),
-        "charge_id" => text(CHARGE_ID_BYTES),
+        "charge_id" | "refunds" => text(CHARGE_ID_BYTES),
         "path" | "under" => json!({
             "pattern": PATH,
             "maxLength": PATH_LEVELS * (PATH_SEGMENT_CHARS + 1) - 1,

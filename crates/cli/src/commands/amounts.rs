@@ -82,6 +82,12 @@ pub(crate) fn one(dimension: &str, amount: u64) -> String {
     }
 }
 
+/// One amount, with its dimension, and with a minus sign if it is one that was taken.
+pub(crate) fn signed(dimension: &str, amount: i64) -> String {
+    let sign = if amount < 0 { "-" } else { "" };
+    format!("{sign}{}", one(dimension, amount.unsigned_abs()))
+}
+
 /// Millionths of a dollar in dollars, exactly: at least two digits behind the point, and more where there are more.
 fn dollars(micros: u64) -> String {
     let (whole, rest) = (micros / USD_MICROS, micros % USD_MICROS);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Subcommand;
 use stint::Amounts;
-use stint::api::{AdjustRequest, Instant, TopUpRequest};
+use stint::api::{AdjustRequest, Instant, RefundRequest, TopUpRequest};
 
 use super::amounts::{Difference, amount, difference, distinct, shown};
 use super::charge::{self, Spent};
@@ -38,6 +38,8 @@ enum Command {
     Topup(TopUp),
     /// Sets right what it has used, by an entry of its own: more, or less with a minus sign.
     Adjust(Adjust),
+    /// Gives back some of what a charge took, in that charge's period.
+    Refund(Refund),
     /// Sets money aside, for a service that has no execution, and prints the hold's id.
     Hold(Hold),
     /// Records what was spent from a budget, without a hold.
@@ -97,8 +99,8 @@ struct TopUp {
     /// The window's name; it may be left out if there is one.
     #[arg(long)]
     window: Option<String>,
-    /// When what is left of it goes: 2026-12-01T00:00:00Z.
-    #[arg(long, value_name = "INSTANT", value_parser = clock::instant)]
+    /// When what is left of it goes: 2026-12-01T00:00:00Z, or in how long: 7d. Said again it has to be the same instant.
+    #[arg(long, value_name = "INSTANT", value_parser = clock::ahead)]
     expires_at: Option<Instant>,
     #[command(flatten)]
     connection: Connection,
@@ -117,6 +119,23 @@ struct Adjust {
     /// Why, for people.
     #[arg(long)]
     reason: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(clap::Args)]
+struct Refund {
+    /// The budget's path: that of the charge, or one above it.
+    path: String,
+    /// How much of it: usd=0.02, calls=3. May be repeated.
+    #[arg(required = true, value_name = "DIMENSION=AMOUNT", value_parser = amount)]
+    amounts: Vec<(String, u64)>,
+    /// The charge's id.
+    #[arg(long, value_name = "ID")]
+    charge: String,
+    /// Its own id: said again under the same it changes nothing.
+    #[arg(long)]
+    id: String,
     #[command(flatten)]
     connection: Connection,
 }
@@ -225,6 +244,15 @@ pub(crate) fn run(args: Args) -> Result<()> {
             })?;
             show::one(&budget, &connection)
         }
+        Command::Refund(Refund { path, amounts, charge: charge_id, id, connection }) => {
+            let request = RefundRequest { id, charge_id, amounts: distinct(amounts)?, namespace: None };
+            let budget = connection.run(|client| async move {
+                let budget = client.budget(path);
+                budget.refund(request).await?;
+                Ok(budget.get().await?)
+            })?;
+            show::one(&budget, &connection)
+        }
         Command::Hold(Hold { path, amounts, id, ttl_ms, connection }) => {
             let amounts = distinct(amounts)?;
             let ttl = Duration::from_millis(ttl_ms);
@@ -245,7 +273,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
             charge::tell(&reply, &connection)
         }
         Command::Delete(Delete { path, force, connection }) => {
-            connection.run(|client| async move { Ok(client.budget(path).delete(force).await?) })
+            connection.run(|client| async move { Ok(client.budget(path).delete(force).await?) })?;
+            if connection.json { output::json(&serde_json::json!({"deleted": true})) } else { Ok(()) }
         }
         Command::Ledger(args) => ledger::run(args),
         Command::Report(args) => report::run(args),

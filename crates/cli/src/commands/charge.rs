@@ -70,6 +70,7 @@ pub(crate) fn tell(reply: &ChargeReply, connection: &Connection) -> Result<()> {
     }
     let mut said = match reply.quarantined {
         true => "kept aside, not summed".to_owned(),
+        false if reply.amounts.0.values().all(|amount| *amount == 0) => "charged nothing".to_owned(),
         false => format!("charged {}", shown(&reply.amounts)),
     };
     for (is_so, what) in [

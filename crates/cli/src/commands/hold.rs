@@ -95,10 +95,21 @@ pub(crate) fn run(args: Args) -> Result<()> {
             if connection.json {
                 return output::json(&reply);
             }
-            output::line(if reply.over_limit { "settled, above a hard limit" } else { "settled" })
+            let mut said = "settled".to_owned();
+            for (is_so, what) in [
+                (!reply.duplicates.is_empty(), ", recorded before"),
+                (!reply.quarantined.is_empty(), ", kept aside, not summed"),
+                (reply.over_limit, ", above a hard limit"),
+            ] {
+                if is_so {
+                    said += what;
+                }
+            }
+            output::line(said)
         }
         Command::Release(Release { hold, connection }) => {
-            connection.run(|client| async move { Ok(client.hold(hold).release().await?) })
+            connection.run(|client| async move { Ok(client.hold(hold).release().await?) })?;
+            if connection.json { output::json(&serde_json::json!({"released": true})) } else { Ok(()) }
         }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Fields {
     #[arg(long, value_name = "MS", conflicts_with = "run_at")]
     delay_ms: Option<u64>,
     /// Not before this instant: 2026-11-23T10:00:00Z.
-    #[arg(long, value_name = "INSTANT", value_parser = clock::instant)]
+    #[arg(long, value_name = "INSTANT", value_parser = clock::ahead)]
     run_at: Option<Instant>,
     /// Gives up if no attempt has started by then, from submission.
     #[arg(long, value_name = "MS")]

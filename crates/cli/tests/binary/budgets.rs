@@ -99,3 +99,41 @@ fn each_budget_of_a_tree_is_shown_under_its_own_path() {
     let paths: Vec<&str> = tree.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(paths, ["a/b/c/d", "dev", "dev2/team/x"], "{tree}");
 }
+
+#[test]
+fn the_ledger_says_what_was_taken_and_sums_up() {
+    let bed = Bed::new();
+    bed.ok(&["budget", "set", "u", "--window", "total:usd=10"]);
+    bed.ok(&["budget", "charge", "u", "usd=0.5", "calls=2", "--id", "c1"]);
+    bed.ok(&["budget", "adjust", "u", "usd=-0.2", "calls=3", "--id", "a1", "--reason", "billing fix"]);
+    bed.ok(&["budget", "topup", "u", "usd=4", "--id", "t1"]);
+    bed.ok(&["budget", "refund", "u", "usd=0.0001", "--charge", "c1", "--id", "r1"]);
+    let table = bed.ok(&["budget", "ledger", "u"]);
+    for (kind, said) in [
+        ("adjustment", "3 calls -$0.20"),
+        ("adjustment", "billing fix"),
+        ("refund", "-$0.0001"),
+        ("refund", "of c1"),
+        ("top_up", "$4.00"),
+    ] {
+        assert!(table.lines().any(|line| line.contains(kind) && line.contains(said)), "{said}: {table}");
+    }
+    let shown = &bed.json(&["budget", "ledger", "u", "--kind", "refund"])[0];
+    assert_eq!((&shown["refunds"], &shown["step"]), (&json!("c1"), &json!(null)));
+    let used = &bed.json(&["budget", "show", "u"])[0]["windows"][0]["used"];
+    assert_eq!(used, &json!({"usd_micros": 299_900, "calls": 5}));
+}
+
+#[test]
+fn a_top_up_expires_later_or_not_at_all() {
+    let bed = Bed::new();
+    bed.ok(&["budget", "set", "acme", "--window", "total:usd=1"]);
+    let top_up =
+        |id: &str, at: &str| bed.run(&["budget", "topup", "acme", "usd=1", "--id", id, "--expires-at", at]);
+    let past = top_up("past", "2020-01-01T00:00:00Z");
+    assert!(past.code == 3 && past.err.contains("expires_at"), "{past:?}");
+    assert_eq!(top_up("soon", "1h").code, 0);
+    assert!(bed.ok(&["budget", "show", "acme"]).contains("$1.00 left of $1.00"));
+    let other = top_up("soon", "7d");
+    assert!(other.code == 3 && other.err.contains("idempotency_conflict"), "{other:?}");
+}

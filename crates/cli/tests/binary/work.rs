@@ -177,6 +177,23 @@ fn a_program_that_asks_nothing_is_ended_when_its_budget_stops_it() {
 }
 
 #[test]
+fn a_program_killed_in_a_step_may_still_be_spending_and_one_that_exits_is_not() {
+    let bed = Bed::new();
+    for (kind, end, held) in [("killed", "kill -9 $$", json!({"calls": 5})), ("exits", "exit 1", json!({}))] {
+        bed.ok(&["budget", "set", kind, "--window", "total:calls=100"]);
+        let text = format!("echo '{{\"step\": \"call\"}}' >&3\nread -r answer <&3\n{end}");
+        let program = bed.script(kind, &text);
+        let _worker = bed.work(&[kind, "--", &program]);
+        let hold = format!("{kind}:calls=5");
+        let id = bed.submit(&[kind, "--budget", &hold, "--max-attempts", "1"]);
+        assert_eq!(result(&bed, &id)["state"], "failed");
+        // What it held ends with a message of its own.
+        while held == json!({}) && bed.json(&["budget", "show", kind])[0]["holds"] != 0 {}
+        assert_eq!(bed.json(&["budget", "show", kind])[0]["held"], held, "{kind}");
+    }
+}
+
+#[test]
 fn what_spends_its_cap_is_ended_and_not_tried_again() {
     let bed = Bed::new();
     bed.ok(&["budget", "set", "acme", "--window", "total:calls=100"]);

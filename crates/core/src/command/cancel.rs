@@ -44,7 +44,7 @@ impl Cancel {
         if execution.state() != State::Running {
             let message = self.reason.clone().unwrap_or_else(|| "cancelled before it was started".into());
             let error = Some(ErrorInfo::own("cancelled", message));
-            let ended = Ended { outcome: AttemptOutcome::Cancelled, error, body: None };
+            let ended = Ended { outcome: AttemptOutcome::Cancelled, error, body: None, unfinished: false };
             end(context, execution, Move::Cancel, ended, None)?;
             return Ok(Outcome::Acted(self.id, State::Cancelled));
         }

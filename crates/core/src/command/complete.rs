@@ -31,7 +31,8 @@ impl Complete {
             Err(_) => return repeated(context, &self.lease, body),
         };
         execution.stop = None;
-        let ended = Ended { outcome: AttemptOutcome::Completed, error: None, body: Some(body) };
+        let ended =
+            Ended { outcome: AttemptOutcome::Completed, error: None, body: Some(body), unfinished: false };
         end(context, execution, Move::Complete, ended, Some(&self.output))
     }
 }

@@ -22,11 +22,18 @@ pub(super) struct Ended {
     pub(super) outcome: AttemptOutcome,
     pub(super) error: Option<ErrorInfo>,
     pub(super) body: Option<Hash>,
+    /// Something that it has called may still be spending, although its worker spoke.
+    pub(super) unfinished: bool,
 }
 
 impl Ended {
     pub(super) fn own(outcome: AttemptOutcome, error_type: &str, message: &str) -> Self {
-        Self { outcome, error: Some(ErrorInfo::own(error_type, message)), body: None }
+        Self { outcome, error: Some(ErrorInfo::own(error_type, message)), body: None, unfinished: false }
+    }
+
+    /// Whether what its lease held is free by it.
+    fn settles(&self) -> bool {
+        !self.unfinished && settles(self.body)
     }
 }
 
@@ -81,7 +88,7 @@ pub(super) fn end(
     let now = context.now();
     let was_running = execution.state() == State::Running;
     // By its worker's word, or without ever having been started: nothing is in doubt.
-    let settled = !was_running || settles(ended.body) || ended.outcome == AttemptOutcome::Completed;
+    let settled = !was_running || ended.settles() || ended.outcome == AttemptOutcome::Completed;
     if was_running && !execution.policy.budgets.is_empty() {
         permit::end_lease(context, &mut execution, settled, true);
     } else {
@@ -124,9 +131,8 @@ pub(super) fn close_attempt(
     ended: Ended,
     ended_at: Millis,
 ) {
-    let spoken = ended.body.is_some();
     if execution.state() == State::Running {
-        permit::end_lease(context, execution, spoken, true);
+        permit::end_lease(context, execution, ended.settles(), true);
     }
     let Some(lease) = execution.lease.take() else { return };
     let attempt = Attempt {
@@ -167,7 +173,16 @@ pub(super) fn fail_attempt(
         Some(StopReason::Cancel | StopReason::BudgetCancel) => {
             return end(context, execution, Move::Cancel, ended, None);
         }
-        Some(StopReason::BudgetFail) => return end(context, execution, Move::Fail, ended, None),
+        Some(StopReason::BudgetFail) => {
+            // It fails for its budget, whatever its worker made of the stop.
+            let mut error =
+                permit::failure_of(execution.stop.as_deref().and_then(|stop| stop.message.clone()));
+            if let Some(own) = &ended.error {
+                error.message += &format!("; it ended with {}: {}", own.error_type, own.message);
+            }
+            let ended = Ended { error: Some(error), ..ended };
+            return end(context, execution, Move::Fail, ended, None);
+        }
     }
     let never = ended.error.as_ref().is_some_and(|e| policy.retry.non_retryable.contains(&e.error_type));
     if retry == Some(false) || never || execution.failures >= policy.retry.max_attempts {

@@ -20,6 +20,8 @@ pub struct Fail {
     pub retry: Option<bool>,
     /// The wait before the next attempt, instead of the policy's.
     pub retry_after_ms: Option<Millis>,
+    /// A step of it was broken off: what that has called may still be spending.
+    pub unfinished: bool,
 }
 
 impl Fail {
@@ -33,8 +35,12 @@ impl Fail {
             Ok(execution) => execution,
             Err(_) => return repeated(context, &self.lease, body),
         };
-        let ended =
-            Ended { outcome: AttemptOutcome::Failed, error: Some(self.error.clone()), body: Some(body) };
+        let ended = Ended {
+            outcome: AttemptOutcome::Failed,
+            error: Some(self.error.clone()),
+            body: Some(body),
+            unfinished: self.unfinished,
+        };
         fail_attempt(context, execution, ended, self.retry, self.retry_after_ms)
     }
 

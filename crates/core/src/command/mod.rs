@@ -32,8 +32,8 @@ pub use act::{Act, Action};
 pub use budget::{
     Adjust, BookCharge, Booked, BudgetChange, BudgetView, ChargeBudget, ChargeHold, CheckUses, DeleteBudget,
     Drift, DriftOf, Elapse, ExtendAnswer, ExtendHold, FoldLedger, HoldBudget, HoldView, ListBudgets, Place,
-    Reconcile, Recount, Refund, ReleaseHold, RollUpLedger, SetBudget, SettleHold, ShowBudget, ShowPlace,
-    SweepLedger, TrimLedger, Unverified, Verify, WindowView, home as budget_home,
+    Reconcile, Recount, Refund, ReleaseHold, RollUpLedger, SetBudget, SettleHold, Settled, ShowBudget,
+    ShowPlace, SweepLedger, TrimLedger, Unverified, Verify, WindowView, home as budget_home,
 };
 pub use bulk::{Bulk, BulkChange};
 pub use cancel::{CANCEL_GRACE_MS, Cancel};
@@ -231,6 +231,8 @@ pub enum Outcome {
     Charged(Box<Charged>),
     /// A charge as it was booked.
     Booked(Booked),
+    /// A hold is over, and its last charges are booked.
+    Settled(Settled),
     /// What a lease holds.
     Permits(Vec<LeasePermit>),
     /// A hold as it stands.
@@ -440,10 +442,24 @@ pub enum Refusal {
         charge: String,
     },
     /// The id of a top-up stands for something else.
-    #[error("the top-up {id} is for other amounts or another window")]
+    #[error("the top-up {id} is for other amounts, another window, or until another time")]
     TopUpConflict {
         /// The id.
         id: String,
+    },
+    /// What is left of a top-up would go before it comes.
+    #[error("the top-up {id} would have expired before it comes")]
+    TopUpExpired {
+        /// The id.
+        id: String,
+    },
+    /// One of several charges is refused, and with it all.
+    #[error("{refusal}")]
+    OfCharge {
+        /// Which, from 0.
+        n: usize,
+        /// Why.
+        refusal: Box<Refusal>,
     },
     /// No such charge in the tree.
     #[error("no charge {charge} was booked here")]

@@ -61,8 +61,8 @@ pub(super) fn give_back(
     let resumed = execution.spending.as_deref().is_some_and(|spending| spending.resumed == Some(true));
     permit::end_lease(context, &mut execution, settles(body), false);
     if let Some(spending) = execution.spending.as_deref_mut() {
-        // It is the same attempt when it goes on, and what it has spent is the attempt's.
-        spending.given_back = Some(true);
+        // It is the same attempt when it goes on, and what it has spent is the attempt's. What was resumed keeps its number.
+        spending.given_back = (!resumed).then_some(true);
     }
     if resumed {
         context.step(&mut execution, Move::Suspend)?;

@@ -57,7 +57,7 @@ impl Replay {
             }
             match ended.outcome {
                 Some(outcome) => {
-                    let last = Ended { outcome, error: ended.error.clone(), body: None };
+                    let last = Ended { outcome, error: ended.error.clone(), body: None, unfinished: false };
                     close_attempt(context, &mut execution, last, ended.at);
                 }
                 None => execution.lease = None,

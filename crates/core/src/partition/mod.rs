@@ -19,7 +19,7 @@ mod standing;
 mod timers;
 
 use std::collections::BTreeMap;
-use std::ops::Bound::{Excluded, Included};
+use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -182,6 +182,14 @@ impl Partition {
     /// This partition's copy of a lane's settings; the defaults if it has none.
     pub fn lane(&self, namespace: &str, lane: &str) -> &LaneSettings {
         self.lanes.settings(namespace, lane).unwrap_or(&self.unset)
+    }
+
+    /// Where it is written down what attempts under a path have cost, by kind.
+    pub(crate) fn estimates(&self, namespace: &str, path: &str) -> impl Iterator<Item = Key> {
+        let prefix = crate::key::estimate(namespace, path, "").bytes;
+        let known = self.others.range::<[u8], _>((Included(&prefix[..]), Unbounded));
+        let known = known.take_while(move |(bytes, _)| bytes.starts_with(&prefix));
+        known.map(|(bytes, _)| Key { table: Table::Live, bytes: bytes.clone() })
     }
 
     /// Records that are not executions, whose key begins with `kind`.

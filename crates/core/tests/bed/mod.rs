@@ -253,7 +253,7 @@ impl Bed {
         retry_after_ms: Option<Millis>,
     ) -> Result<Outcome, Refusal> {
         let error = ErrorInfo { error_type: error_type.into(), message: "it broke".into(), details: None };
-        self.run(Command::Fail(Fail { lease, error, retry, retry_after_ms }))
+        self.run(Command::Fail(Fail { lease, error, retry, retry_after_ms, unfinished: false }))
     }
 
     pub fn release(&mut self, lease: LeaseRef) -> Result<Outcome, Refusal> {

@@ -7,6 +7,13 @@ use super::budget::amounts;
 
 /// An entry, with the tags of its execution.
 pub(crate) fn entry(seq: u64, entry: Entry, tags: &[(String, String)]) -> LedgerEntry {
+    // The record has one place for what each kind has besides.
+    let (mut step, mut refunds, mut reason) = (None, None, None);
+    match entry.kind {
+        EntryKind::Refund => refunds = entry.step,
+        EntryKind::Adjustment | EntryKind::Repair => reason = entry.step,
+        _ => step = entry.step,
+    }
     LedgerEntry {
         seq,
         at: Instant::from_millis(entry.at),
@@ -17,7 +24,9 @@ pub(crate) fn entry(seq: u64, entry: Entry, tags: &[(String, String)]) -> Ledger
         execution: entry.execution.map(|id| id.to_string()),
         attempt: entry.attempt,
         execution_kind: entry.execution_kind,
-        step: entry.step,
+        step,
+        refunds,
+        reason,
         model: entry.model,
         prices: entry.prices,
         booked_at: entry.booked_at.map(Instant::from_millis),

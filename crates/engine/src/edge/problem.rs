@@ -94,6 +94,7 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::PriceUnknown { .. } => of(Code::PriceUnknown).at("usage.model"),
         Refusal::UsageWrong { .. } => of(Code::InvalidField).at("usage"),
         Refusal::ChargeConflict { .. } => of(Code::ChargeConflict),
+        Refusal::OfCharge { n, refusal } => refused(*refusal).within(format_args!("charges[{n}]")),
         Refusal::ChargeNotFound { .. } | Refusal::HoldNotFound { .. } => of(Code::NotFound),
         Refusal::ChargeNotKept { .. } => of(Code::ChargeNotKept),
         Refusal::RefundTooLarge { .. } => of(Code::InvalidField).at("amounts"),
@@ -101,6 +102,7 @@ pub(crate) fn refused(refusal: Refusal) -> Problem {
         Refusal::HoldConflict { .. } | Refusal::TopUpConflict { .. } => {
             of(Code::IdempotencyConflict).at("id")
         }
+        Refusal::TopUpExpired { .. } => of(Code::InvalidField).at("expires_at"),
         Refusal::TooManyTopUps { .. } | Refusal::NotStopping => of(Code::WrongState),
         Refusal::Corrupt(_) | Refusal::Cold(_) => {
             tracing::error!(%detail, "a command was refused for a fault of ours");

@@ -5,7 +5,7 @@ use stint_api::{
     HoldRequest, Problem, ReleaseHoldReply, SettleReply, SettleRequest,
 };
 use stint_core::command::{
-    ChargeHold, ExtendHold, HoldBudget, Outcome, ReleaseHold, SettleHold, budget_home,
+    ChargeHold, ExtendHold, HoldBudget, Outcome, ReleaseHold, SettleHold, Settled, budget_home,
 };
 use stint_core::model::HoldKey;
 use stint_core::{Command, HoldId};
@@ -74,8 +74,8 @@ impl Engine {
             .map(|charge| (charge.charge_id, edge::spent(charge.amounts.as_ref(), charge.usage)));
         let settle = SettleHold { hold, charges: charges.collect() };
         match self.0.call(hold.partition(), Command::SettleHold(settle)).await? {
-            Outcome::Booked(last) => {
-                Ok(SettleReply { settled: true, over_limit: last.over.is_some() || last.breached })
+            Outcome::Settled(Settled { over, duplicates, quarantined }) => {
+                Ok(SettleReply { settled: true, over_limit: over, duplicates, quarantined })
             }
             _ => Err(unexpected()),
         }

@@ -181,6 +181,7 @@ pub(crate) fn end(lease: LeaseRef, outcome: End) -> Command {
             error: view::error_info(fail.error),
             retry: fail.retry,
             retry_after_ms: fail.retry_after_ms.map(submission::millis),
+            unfinished: fail.unfinished,
         }),
         End::Release(release) => Command::Release(Release { lease, unfinished: release.unfinished }),
         End::Suspended(_) => Command::Suspend(Suspend { lease }),

@@ -245,6 +245,7 @@ impl Actor {
                 error,
                 retry: Some(false),
                 retry_after_ms: None,
+                unfinished: false,
             };
             self.accept(Job::run(Command::Fail(fail), To::Nobody));
         }

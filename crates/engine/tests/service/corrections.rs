@@ -80,7 +80,10 @@ async fn an_adjustment_counts_at_every_level_once_and_the_ledger_says_so() {
     let ledger = bed.engine.ledger("default", "acme", LedgerRequest { kinds, ..LedgerRequest::default() });
     let entries = ledger.await.unwrap().entries;
     assert_eq!(entries.len(), 2);
-    assert_eq!((&entries[1].less, &entries[1].step), (&Some(usd(50)), &Some("the bill of November".into())));
+    assert_eq!(
+        (&entries[1].less, &entries[1].reason),
+        (&Some(usd(50)), &Some("the bill of November".into()))
+    );
     for (path, request, code) in [
         ("acme/a", adjust("a1", 31, 0), Code::ChargeConflict),
         ("acme/a", adjust("a3", 0, 0), Code::InvalidField),

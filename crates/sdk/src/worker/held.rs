@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use stint_api::{CompleteRequest, FailRequest, Lease, Outcome, Progress, StopAction, SuspendedRequest};
+use stint_api::{
+    CompleteRequest, FailRequest, Lease, Outcome, Progress, ReleaseRequest, StopAction, SuspendedRequest,
+};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -57,6 +59,7 @@ impl Held {
         let (number, money) = (lease.attempt, lease.held);
         let started = Started { number, lease: Arc::clone(&token), place: place.to_owned(), money };
         let context = Context::new(execution, started, lease.steps, stops, events.clone());
+        let attempt = Arc::clone(&context.attempt);
         let guard = Guard { lease: Arc::clone(&token), events: events.clone(), outcome: None };
         let task = tokio::spawn(async move {
             let mut guard = guard;
@@ -69,14 +72,18 @@ impl Held {
                 }
             };
             let ended = AssertUnwindSafe(running).catch_unwind().await;
+            // A step that ran beside the one that failed, and was dropped with it, may still be spending.
+            let unfinished = attempt.purse.has_open_steps();
+            let fail = |failure: Failure| Outcome::Fail(FailRequest { unfinished, ..failure.into_request() });
             guard.outcome = Some(match ended {
                 Ok(Ok(output)) => Outcome::Complete(CompleteRequest::new(output)),
                 // What ends because its budget stops it has not failed.
-                Ok(Err(_)) if parks(stopped.borrow().as_ref()) => {
-                    Outcome::Suspended(SuspendedRequest::default())
-                }
-                Ok(Err(failure)) => Outcome::Fail(failure.into_request()),
-                Err(panic) => Outcome::Fail(Failure::new("panic", panic_message(&*panic)).into_request()),
+                Ok(Err(_)) if parks(stopped.borrow().as_ref()) => match unfinished {
+                    true => Outcome::Release(ReleaseRequest::unfinished()),
+                    false => Outcome::Suspended(SuspendedRequest::default()),
+                },
+                Ok(Err(failure)) => fail(failure),
+                Err(panic) => fail(Failure::new("panic", panic_message(&*panic))),
             });
         });
         let held = Self {

@@ -1,6 +1,6 @@
 //! What an attempt keeps in mind of its money: numbers for what it says, and what its steps count on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,20 +15,30 @@ pub(super) struct Purse {
     charges: AtomicU64,
     asks: AtomicU64,
     promised: Mutex<Promises>,
+    /// Steps that run, and those that were dropped before their end: what they have called may still be spending.
+    open: Mutex<BTreeSet<String>>,
 }
 
 /// By step, and by the budget's path if the step has named one.
 type Promises = BTreeMap<(String, Option<String>), Amounts>;
 
-/// Ends a step's promises when the step does, however it ends.
-pub(super) struct StepEnd<'a> {
+/// A step that runs. Its promises end when it does, however it ends.
+pub(super) struct OpenStep<'a> {
     purse: &'a Purse,
     step: &'a str,
+    /// An earlier run of it in this attempt was dropped.
+    was_open: bool,
 }
 
 impl Purse {
     pub(super) fn new(place: String) -> Self {
-        Self { place, charges: AtomicU64::new(0), asks: AtomicU64::new(0), promised: Mutex::default() }
+        Self {
+            place,
+            charges: AtomicU64::new(0),
+            asks: AtomicU64::new(0),
+            promised: Mutex::default(),
+            open: Mutex::default(),
+        }
     }
 
     /// An id that no other charge of the execution has, after its own.
@@ -87,8 +97,17 @@ impl Purse {
         }
     }
 
-    pub(super) fn until_its_end<'a>(&'a self, step: &'a str) -> StepEnd<'a> {
-        StepEnd { purse: self, step }
+    pub(super) fn open<'a>(&'a self, step: &'a str) -> OpenStep<'a> {
+        OpenStep { purse: self, step, was_open: !self.open_steps().insert(step.to_owned()) }
+    }
+
+    /// Whether a step has not come to its end, so that nobody knows whether it still spends.
+    pub(super) fn has_open_steps(&self) -> bool {
+        !self.open_steps().is_empty()
+    }
+
+    fn open_steps(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn promised(&self) -> MutexGuard<'_, Promises> {
@@ -96,7 +115,16 @@ impl Purse {
     }
 }
 
-impl Drop for StepEnd<'_> {
+impl OpenStep<'_> {
+    /// It has come to its end. With a result, so has what an earlier run of it began: both had the same key.
+    pub(super) fn close(self, with_result: bool) {
+        if with_result || !self.was_open {
+            self.purse.open_steps().remove(self.step);
+        }
+    }
+}
+
+impl Drop for OpenStep<'_> {
     fn drop(&mut self) {
         self.purse.promised().retain(|(step, _), _| step != self.step);
     }

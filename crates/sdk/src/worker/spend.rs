@@ -27,8 +27,10 @@ where
     Run: FnOnce() -> Running,
     Running: Future<Output = Result<T, Failure>>,
 {
-    let _end = purse.until_its_end(key);
-    STEP.scope(key.to_owned(), async { run().await }).await
+    let step = purse.open(key);
+    let ended = STEP.scope(key.to_owned(), async { run().await }).await;
+    step.close(ended.is_ok());
+    ended
 }
 
 impl Context {

@@ -38,7 +38,10 @@ async fn a_budget_is_set_charged_read_and_deleted() {
     assert_eq!(table.header("content-type"), Some("text/csv; charset=utf-8"));
     let table = String::from_utf8(table.body).unwrap();
     let lines: Vec<&str> = table.lines().collect();
-    assert!(lines.len() == 3 && lines[2].contains(",charge,acme/search,usd_micros,70,\"c,1\","), "{table}");
+    assert!(
+        lines.len() == 3 && lines[2].contains(",charge,acme/search,usd_micros,70,70,\"c,1\","),
+        "{table}"
+    );
     let lines = client.streamed("/v1/budgets/acme:ledger", "accept: application/x-ndjson\r\n").await;
     assert_eq!(lines.header("content-type"), Some("application/x-ndjson"));
     let entry: Value = serde_json::from_slice(&lines.body).unwrap();

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use stint::api::{Instant, LedgerEntry, LedgerKind, LedgerRequest};
 
-use super::super::amounts::shown;
+use super::super::amounts::signed;
 use super::super::connection::Connection;
 use super::super::show::word;
 use crate::{clock, output};
@@ -25,10 +25,10 @@ pub(super) struct Args {
     /// Only of this model.
     #[arg(long)]
     model: Option<String>,
-    /// Only recorded then or later: 2026-11-23T10:00:00Z.
+    /// Only recorded then or later: 2026-11-23T10:00:00Z, or how long ago: 15m, 2h, 7d.
     #[arg(long, value_name = "INSTANT", value_parser = clock::instant)]
     since: Option<Instant>,
-    /// Only recorded before.
+    /// Only recorded before; written in the same way.
     #[arg(long, value_name = "INSTANT", value_parser = clock::instant)]
     until: Option<Instant>,
     /// Newest first.
@@ -66,11 +66,11 @@ pub(super) fn run(args: Args) -> Result<()> {
     if connection.json {
         return entries.iter().try_for_each(output::json);
     }
-    let header = ["seq", "at", "kind", "path", "amounts", "execution", "step", "model", "id"];
+    let header = ["seq", "at", "kind", "path", "amounts", "execution", "step", "model", "id", "about"];
     output::table(header, entries.iter().map(row))
 }
 
-fn row(entry: &LedgerEntry) -> [String; 9] {
+fn row(entry: &LedgerEntry) -> [String; 10] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let late = if entry.late { " (late)" } else { "" };
     [
@@ -78,11 +78,15 @@ fn row(entry: &LedgerEntry) -> [String; 9] {
         entry.at.to_string(),
         format!("{}{late}", word(&entry.kind)),
         entry.path.clone(),
-        shown(&entry.amounts),
+        entry.lines().map(|line| signed(line.dimension, line.amount)).collect::<Vec<_>>().join(" "),
         text(&entry.execution),
         text(&entry.step),
         text(&entry.model),
         text(&entry.charge_id),
+        match (&entry.refunds, &entry.reason) {
+            (Some(charge), _) => format!("of {charge}"),
+            (None, reason) => text(reason),
+        },
     ]
 }
 

@@ -16,10 +16,10 @@ pub(super) struct Args {
     /// By what: path, kind, execution, model or tag.KEY.
     #[arg(long, default_value = "path", value_parser = by)]
     by: ReportBy,
-    /// Only recorded then or later: 2026-11-23T10:00:00Z.
+    /// Only recorded then or later: 2026-11-23T10:00:00Z, or how long ago: 15m, 2h, 7d.
     #[arg(long, value_name = "INSTANT", value_parser = clock::instant)]
     since: Option<Instant>,
-    /// Only recorded before.
+    /// Only recorded before; written in the same way.
     #[arg(long, value_name = "INSTANT", value_parser = clock::instant)]
     until: Option<Instant>,
     /// A row for every hour or day.

@@ -1,7 +1,7 @@
 //! A budget, as people read it.
 
 use anyhow::Result;
-use stint::api::{Budget, BudgetLimit, BudgetWindow, WindowKind};
+use stint::api::{Budget, BudgetLimit, BudgetWindow, OnHard, WindowKind};
 
 use super::super::amounts::{one as amount, shown};
 use super::super::connection::Connection;
@@ -107,11 +107,16 @@ fn explained(budget: &Budget) -> Result<()> {
     }
     let said = match (budget.shadow, budget.breached, budget.overcommitted, budget.exhausted) {
         (true, ..) => "It only watches: nothing is refused or stopped for it.".to_owned(),
-        (_, true, ..) => format!(
-            "More is used than there is: nothing starts, and what runs is told to {}. A raise, a top-up, a refund or a new \
-             period ends that.",
-            word(&budget.on_hard)
-        ),
+        (_, true, ..) => {
+            let told = match budget.on_hard {
+                OnHard::Block => "goes on".to_owned(),
+                other => format!("is told to {}", word(&other)),
+            };
+            format!(
+                "More is used than there is: nothing starts, and what runs {told}. A raise, a top-up, a refund or a new \
+                 period ends that."
+            )
+        }
         (_, _, true, _) => {
             "More is used and held than there is: nothing new starts before that has fallen.".to_owned()
         }
@@ -121,9 +126,20 @@ fn explained(budget: &Budget) -> Result<()> {
                 "{waiting} wait, the first of them for more than is free here; nothing else starts before."
             )
         }
+        _ if has_nothing(budget) => {
+            "All of it is used or held: nothing that needs more starts here.".to_owned()
+        }
         _ => "What is free here is to be had.".to_owned(),
     };
     output::line(said)
+}
+
+/// Whether a hard limit leaves nothing.
+fn has_nothing(budget: &Budget) -> bool {
+    let mut limits = budget.windows.iter().flat_map(|window| {
+        window.limits.iter().filter(|(_, limit)| limit.hard.is_some()).map(move |limit| (window, limit.0))
+    });
+    limits.any(|(window, dimension)| window.free.get(dimension) == 0)
 }
 
 fn sentence(window: &BudgetWindow, dimension: &str, limit: &BudgetLimit) -> String {

@@ -5,6 +5,7 @@
 //! ever sent to the program, so that a shell script may read one line after it asked.
 
 use std::collections::BTreeMap;
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +19,7 @@ use stint::{Context, Failure};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::lines::{Line, Lines};
 use super::money::{self, Asked, Spent};
@@ -59,7 +60,7 @@ struct Said {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a percentage, or an object with percent and message")]
 enum Progress {
     Percent(u8),
     Report { percent: u8, message: Option<String> },
@@ -91,6 +92,8 @@ pub(super) struct Heard {
     pub(super) told: Mutex<Option<Told>>,
     /// It asks before it goes on, and so hears of a stop at its next question.
     pub(super) asks: AtomicBool,
+    /// How it ended, once it has.
+    pub(super) ended: watch::Sender<Option<ExitStatus>>,
 }
 
 /// Listens to the program until it closes the channel.
@@ -141,9 +144,17 @@ async fn listen(reader: OwnedReadHalf, context: &Context, log: &Log, heard: &Hea
                     Err(wrong) => refuse(&answers, log, &wrong),
                 },
                 // Nobody says anything any more; a step without its output waits in vain.
-                Ok(None) | Err(_) => return,
+                Ok(None) | Err(_) => break,
             },
         }
+    }
+    // What a program that ended by itself has begun is over. One that was killed may have called what still spends: its
+    // steps are broken off.
+    let mut ended = heard.ended.subscribe();
+    let by_itself = matches!(ended.wait_for(Option::is_some).await.as_deref(), Ok(Some(status)) if status.code().is_some());
+    if by_itself {
+        locked(&begun).clear();
+        while steps.next().await.is_some() {}
     }
 }
 
@@ -179,7 +190,7 @@ async fn begin(context: &Context, key: String, begun: &Begun, answers: Answers) 
         async move {
             match output.await {
                 Ok(output) => Ok::<Box<RawValue>, Failure>(output),
-                Err(_) => std::future::pending().await,
+                Err(_) => Err(Failure::new("step_unfinished", "the program ended without its output")),
             }
         }
     };

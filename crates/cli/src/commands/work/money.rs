@@ -9,7 +9,7 @@ use super::channel::{Answers, stopped};
 
 /// What was spent, in one of three ways.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with amounts, usage or answer")]
 pub(super) struct Spent {
     id: Option<String>,
     step: Option<String>,
@@ -21,7 +21,7 @@ pub(super) struct Spent {
 
 /// What is to be spent.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with amounts")]
 pub(super) struct Asked {
     amounts: Amounts,
     /// The budget, where the execution names several.

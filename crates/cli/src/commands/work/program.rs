@@ -108,6 +108,7 @@ impl Program {
             // The worker gives its lease back when it has waited long enough, and drops this.
             End::Drained => std::future::pending().await,
         };
+        said.channel.ended.send_replace(Some(status));
         if !is_silent {
             let _ = tokio::time::timeout(LAST_WORDS, talk).await;
         }

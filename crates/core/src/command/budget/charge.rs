@@ -159,7 +159,7 @@ fn known(
 ) -> Result<Outcome, Refusal> {
     let at = key::charge(namespace, tree(path), id);
     let record = context.decode::<ChargeRecord>(&at)?.ok_or(refusal)?;
-    if record.body != spent.said() {
+    if record.body != spent.said() || record.path != path {
         return Err(Refusal::ChargeConflict { charge: id.to_owned() });
     }
     Ok(Outcome::Booked(standing(context, namespace, None, record)))
@@ -186,25 +186,28 @@ impl Booking<'_> {
         let mut priced_now = false;
         let mut aside = charge.unpriced == Some(true)
             || !levels(path).any(|level| context.partition.budget(namespace, level).is_some());
-        if context.present_or_assert_absent(&at)
-            && let Some(record) = context.decode::<ChargeRecord>(&at)?
-        {
-            // An execution's partition knows its own charges by their ids: it is the same one, whatever it is priced at.
-            let same = record.body == body
-                || (self.execution.is_some() && record.execution == self.execution)
-                || (record.unpriced == Some(true) && charge.usage.is_none());
-            priced_now = same && record.quarantined == Some(true) && !aside;
-            match self.execution {
-                _ if priced_now => {}
-                _ if same => return Ok(standing(context, namespace, self.execution, record)),
-                None => return Err(Refusal::ChargeConflict { charge: charge.id.clone() }),
-                Some(execution) => {
-                    at = key::charge_aside(namespace, tree(path), &charge.id, execution);
-                    aside = true;
-                    if let Some(record) = context.decode::<ChargeRecord>(&at)? {
-                        return Ok(standing(context, namespace, self.execution, record));
-                    }
-                }
+        let known = match context.present_or_assert_absent(&at) {
+            true => context.decode::<ChargeRecord>(&at),
+            false => Ok(None),
+        };
+        let stands_for_another = match &known {
+            // An execution's charge is a fact that nobody says again: it is not lost with the record of its id.
+            Err(Refusal::Corrupt(_)) => self.execution.is_some(),
+            Ok(Some(record)) => !self.is_same(record, &body),
+            _ => false,
+        };
+        if stands_for_another {
+            let conflict = || Refusal::ChargeConflict { charge: charge.id.clone() };
+            let execution = self.execution.ok_or_else(conflict)?;
+            at = key::charge_aside(namespace, tree(path), &charge.id, execution);
+            aside = true;
+            if let Some(record) = context.decode::<ChargeRecord>(&at)? {
+                return Ok(standing(context, namespace, self.execution, record));
+            }
+        } else if let Some(record) = known? {
+            priced_now = record.quarantined == Some(true) && !aside;
+            if !priced_now {
+                return Ok(standing(context, namespace, self.execution, record));
             }
         }
         let now = context.now();
@@ -266,6 +269,15 @@ impl Booking<'_> {
             context.event_of_budget(namespace, path, EventKind::BudgetCharged);
         }
         Ok(booked)
+    }
+
+    /// Whether a charge that was booked under the same id is this one.
+    fn is_same(&self, record: &ChargeRecord, body: &[u8]) -> bool {
+        // An execution's partition knows its own charges by their ids: it is the same one, whatever it is priced at.
+        let own = self.execution.is_some() && record.execution == self.execution;
+        let says_the_same =
+            record.body[..] == *body || (record.unpriced == Some(true) && self.charge.usage.is_none());
+        own || (says_the_same && record.path == self.path)
     }
 
     /// Takes the charge out of its hold, and of what an earlier lease of the execution left in doubt if it repeats that

@@ -3,7 +3,7 @@
 use super::super::context::Context;
 use super::super::permit::{Spent, tell};
 use super::super::{Outcome, Refusal};
-use super::{Booked, ChargeHold, book, queue, room};
+use super::{ChargeHold, book, queue, room};
 use crate::Millis;
 use crate::event::EventKind;
 use crate::ids::HoldId;
@@ -73,6 +73,17 @@ pub struct SettleHold {
     pub hold: HoldId,
     /// What was spent, by charge id.
     pub charges: Vec<(String, Spent)>,
+}
+
+/// How a hold was settled.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Settled {
+    /// A budget on the way is above a limit.
+    pub over: bool,
+    /// Ids of charges that were booked before.
+    pub duplicates: Vec<String>,
+    /// Ids of charges that were kept aside.
+    pub quarantined: Vec<String>,
 }
 
 /// End a hold without a lease: what is left is free.
@@ -247,16 +258,22 @@ fn of_none(path: &str, more: &Amounts) -> Shortfall {
 
 impl SettleHold {
     pub(in super::super) fn run(&self, context: &mut Context<'_>) -> Result<Outcome, Refusal> {
-        let mut last = Booked::default();
-        for (id, spent) in &self.charges {
+        let mut settled = Settled::default();
+        for (n, (id, spent)) in self.charges.iter().enumerate() {
+            let of_charge = |refusal| match refusal {
+                whole @ (Refusal::Cold(_) | Refusal::HoldNotFound { .. }) => whole,
+                refusal => Refusal::OfCharge { n, refusal: Box::new(refusal) },
+            };
             let charge = ChargeHold { hold: self.hold, id: id.clone(), spent: spent.clone() };
             // The hold may be over, or end with its last unit while it is in doubt: what follows is a charge on the path.
-            if let Outcome::Booked(booked) = charge.run(context)? {
-                last = booked;
+            if let Outcome::Booked(booked) = charge.run(context).map_err(of_charge)? {
+                settled.over |= booked.over.is_some() || booked.breached;
+                settled.duplicates.extend(booked.existed.then(|| id.clone()));
+                settled.quarantined.extend(booked.quarantined.then(|| id.clone()));
             }
         }
         end(context, self.hold);
-        Ok(Outcome::Booked(last))
+        Ok(Outcome::Settled(settled))
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `states.rs` | exhausted, overcommitted, and no longer |
 //! | `adjust.rs` | the ledger is set right by hand |
 //! | `queue.rs` | executions ask, wait and are granted |
+//! | `estimates.rs` | what attempts of a kind have cost |
 //! | `elapse.rs` | what the clock has to do |
 //! | `read.rs` | budgets as they stand |
 //! | `reconcile.rs` | counters against the ledger |
@@ -22,6 +23,7 @@ mod adjust;
 mod book;
 mod charge;
 mod elapse;
+mod estimates;
 mod fold;
 mod hold;
 mod queue;
@@ -39,7 +41,7 @@ pub(super) use charge::deliver as charge_delivered;
 pub use charge::{BookCharge, Booked, ChargeBudget, ChargeHold, Refund};
 pub use elapse::Elapse;
 pub use fold::{FoldLedger, SweepLedger};
-pub use hold::{ExtendAnswer, ExtendHold, HoldBudget, HoldView, ReleaseHold, SettleHold};
+pub use hold::{ExtendAnswer, ExtendHold, HoldBudget, HoldView, ReleaseHold, SettleHold, Settled};
 pub(super) use queue::{asked, compared, ended, reordered, restated, unwanted};
 pub use read::{BudgetView, CheckUses, ListBudgets, Place, ShowBudget, ShowPlace, WindowView};
 pub use reconcile::{Reconcile, Verify};

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use super::super::Refusal;
 use super::super::context::Context;
 use super::super::permit::tell;
-use super::{book, room, states};
+use super::{book, estimates, room, states};
 use crate::Millis;
 use crate::event::EventKind;
 use crate::ids::PartitionId;
 use crate::key;
 use crate::model::{
-    Amounts, Ask, Denial, ENDED_HOLD_MS, ESTIMATE_SHARE, EndedHold, Entry, EntryKind, Estimate, HeldPermit,
-    Hold, HoldKey, Message, PermitKey, Record, Shortfall, is_under, levels, tree,
+    Amounts, Ask, Denial, ENDED_HOLD_MS, ESTIMATE_SHARE, EndedHold, Entry, EntryKind, HeldPermit, Hold,
+    HoldKey, Message, PermitKey, Record, Shortfall, is_under, levels, tree,
 };
 use crate::partition::Partition;
 
@@ -124,11 +124,7 @@ pub(super) fn wanted(context: &Context<'_>, ask: &Ask) -> Amounts {
 
 fn estimate(context: &Context<'_>, ask: &Ask) -> Amounts {
     let partition = &context.partition;
-    let at = key::estimate(&ask.namespace, &ask.path, &ask.kind);
-    let learned = match partition.other(&at) {
-        Some(Record::Estimate(estimate)) => estimate.p95(),
-        _ => None,
-    };
+    let learned = estimates::learned(context, &ask.namespace, &ask.path, &ask.kind);
     let now = context.now();
     let Some(learned) = learned else {
         let budgets = levels(&ask.path).filter_map(|level| partition.budget(&ask.namespace, level));
@@ -299,13 +295,7 @@ pub(super) fn release(context: &mut Context<'_>, at: HoldKey, hold: &Hold) {
         && cost.add(&hold.charged).is_ok()
         && !cost.is_zero()
     {
-        let key = key::estimate(&hold.namespace, &hold.path, kind);
-        let mut estimate = match context.partition.other(&key) {
-            Some(Record::Estimate(estimate)) => Estimate::clone(estimate),
-            _ => Estimate::default(),
-        };
-        estimate.record(&cost);
-        context.put_record(key, Some(Record::Estimate(Box::new(estimate))));
+        estimates::learn(context, hold, kind, &cost);
     }
     forget(context, at, hold);
     grant_waiting(context, &hold.namespace, &hold.path);

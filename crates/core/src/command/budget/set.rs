@@ -3,7 +3,7 @@
 use super::super::context::Context;
 use super::super::permit::tell;
 use super::super::{Outcome, Refusal};
-use super::{book, counters, ledger_seq, put_counters, queue, read, states};
+use super::{book, counters, estimates, ledger_seq, put_counters, queue, read, states};
 use crate::Millis;
 use crate::event::EventKind;
 use crate::key;
@@ -113,7 +113,9 @@ impl SetBudget {
     ) -> Result<(), Refusal> {
         let (namespace, path) = (self.namespace.as_str(), self.path.as_str());
         let done = top_up_key(namespace, path, id);
-        let body = Charge { model: Some(window.to_owned()), ..Charge::new(id, amounts.clone()) }.body();
+        let until = expires_at.map(|at| format!(" until {at}")).unwrap_or_default();
+        let body =
+            Charge { model: Some(format!("{window}{until}")), ..Charge::new(id, amounts.clone()) }.body();
         let conflict = || Refusal::TopUpConflict { id: id.to_owned() };
         if let Some(said) = context.read(&done)? {
             return if said[..] == body { Ok(()) } else { Err(conflict()) };
@@ -122,7 +124,7 @@ impl SetBudget {
         let mut kept = context.partition.counters(namespace, path).into_iter().flat_map(|kept| &kept.windows);
         let known = kept.find_map(|counter| {
             let known = counter.top_ups.iter().flatten().find(|top_up| top_up.id == id)?;
-            Some(counter.name == window && known.amounts == *amounts)
+            Some(counter.name == window && known.amounts == *amounts && known.expires_at == expires_at)
         });
         match known {
             Some(true) => return Ok(()),
@@ -130,6 +132,9 @@ impl SetBudget {
             None => {}
         }
         let now = context.now();
+        if expires_at.is_some_and(|at| at <= now) {
+            return Err(Refusal::TopUpExpired { id: id.to_owned() });
+        }
         let unknown = || Refusal::WindowNotFound { window: window.to_owned() };
         let at = budget.windows.iter().find(|other| other.name == window).ok_or_else(unknown)?;
         let mut counters = counters(context, namespace, path, budget);
@@ -240,6 +245,7 @@ impl DeleteBudget {
         context.put_record(key::budget(namespace, path), None);
         context.put_record(key::counters(namespace, path), None);
         context.delete_cold(key::carried(namespace, tree(path), path));
+        estimates::forget(context, namespace, path);
         for key in waiters {
             context.put_record(key::waiter(&key), None);
             let denial = Denial::NotFound;

@@ -140,7 +140,7 @@ pub(in super::super) fn refused(
     // Put first: its end takes the record that stands.
     context.put_silently(execution.clone());
     let error = Some(ErrorInfo::own(error_type, message));
-    let ended = Ended { outcome: AttemptOutcome::Failed, error, body: None };
+    let ended = Ended { outcome: AttemptOutcome::Failed, error, body: None, unfinished: false };
     if execution.is_ready() || execution.paused {
         end(context, execution, Move::Fail, ended, None)?;
     }

@@ -24,7 +24,7 @@ pub(super) use charge::priced;
 pub use charge::{ChargeLease, Charged, LeaseBudgets, LeasePermit, Recharge, Spent};
 pub(super) use stop::{short, stop, stop_one};
 pub use suspend::Suspend;
-pub(super) use suspend::stopped;
+pub(super) use suspend::{failure_of, stopped};
 
 use super::context::Context;
 use super::outbox;

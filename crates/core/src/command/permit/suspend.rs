@@ -48,10 +48,14 @@ pub(in super::super) fn stopped(
     match reason {
         Some(StopReason::Suspend) => suspend(context, execution, spoken, body),
         Some(StopReason::BudgetFail) => {
-            let message = message.unwrap_or_else(|| "its budget is exhausted".to_owned());
-            let error_type = if message.starts_with("cap ") { "cap_exceeded" } else { "budget_exhausted" };
-            let error = Some(ErrorInfo::own(error_type, message));
-            end(context, execution, Move::Fail, Ended { outcome: AttemptOutcome::Failed, error, body }, None)
+            let error = Some(failure_of(message));
+            end(
+                context,
+                execution,
+                Move::Fail,
+                Ended { outcome: AttemptOutcome::Failed, error, body, unfinished: false },
+                None,
+            )
         }
         _ => {
             let message = message.unwrap_or_else(|| "asked to stop, and stopped".to_owned());
@@ -59,9 +63,16 @@ pub(in super::super) fn stopped(
                 if reason == Some(StopReason::Cancel) { "cancelled" } else { "budget_exhausted" };
             let error = Some(ErrorInfo::own(error_type, message));
             let outcome = AttemptOutcome::Cancelled;
-            end(context, execution, Move::Cancel, Ended { outcome, error, body }, None)
+            end(context, execution, Move::Cancel, Ended { outcome, error, body, unfinished: false }, None)
         }
     }
+}
+
+/// The error of an execution that a budget's stop ends.
+pub(in super::super) fn failure_of(message: Option<String>) -> ErrorInfo {
+    let message = message.unwrap_or_else(|| "its budget is exhausted".to_owned());
+    let error_type = if message.starts_with("cap ") { "cap_exceeded" } else { "budget_exhausted" };
+    ErrorInfo::own(error_type, message)
 }
 
 /// Parks a running execution: same attempt, no failure, at its old place.

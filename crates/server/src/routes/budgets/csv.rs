@@ -5,24 +5,22 @@ use std::io::Write;
 use stint_api::LedgerEntry;
 
 /// The names of the columns.
-pub(super) const HEAD: &str = "seq,at,kind,path,dimension,amount,charge_id,execution,attempt,execution_kind,step,model,prices,booked_at,window,late\n";
+pub(super) const HEAD: &str = "seq,at,kind,path,dimension,amount,used,charge_id,execution,attempt,execution_kind,step,refunds,reason,model,prices,booked_at,window,late\n";
 
-/// Writes an entry. What it took away is negative.
+/// Writes an entry. What it took or gave back is negative, and `used` is what sums up to what was used.
 pub(super) fn lines(entry: &LedgerEntry, out: &mut Vec<u8>) {
-    let added = entry.amounts.0.iter().map(|(dimension, amount)| (dimension.as_str(), format!("{amount}")));
-    let taken = entry.less.iter().flat_map(|less| &less.0);
-    let taken = taken.map(|(dimension, amount)| (dimension.as_str(), format!("-{amount}")));
-    let mut amounts: Vec<(&str, String)> = added.chain(taken).collect();
+    let mut amounts: Vec<(&str, String, i64)> =
+        entry.lines().map(|line| (line.dimension, line.amount.to_string(), line.used)).collect();
     if amounts.is_empty() {
-        amounts.push(("", String::new()));
+        amounts.push(("", String::new(), 0));
     }
     let text = |text: &Option<String>| quoted(text.as_deref().unwrap_or_default());
     let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
-    for (dimension, amount) in amounts {
+    for (dimension, amount, used) in amounts {
         // A vector takes all that is written.
         _ = writeln!(
             out,
-            "{},{},{},{},{dimension},{amount},{},{},{},{},{},{},{},{},{},{}",
+            "{},{},{},{},{dimension},{amount},{used},{},{},{},{},{},{},{},{},{},{},{},{}",
             entry.seq,
             entry.at,
             entry.kind.as_str(),
@@ -32,6 +30,8 @@ pub(super) fn lines(entry: &LedgerEntry, out: &mut Vec<u8>) {
             number(entry.attempt.map(u64::from)),
             text(&entry.execution_kind),
             text(&entry.step),
+            text(&entry.refunds),
+            text(&entry.reason),
             text(&entry.model),
             number(entry.prices),
             entry.booked_at.map(|at| at.to_string()).unwrap_or_default(),

@@ -53,6 +53,9 @@ pub(crate) async fn ledger(
         let page = app.engine.ledger(&namespace, &path, request).await?;
         return Ok(Reply(axum::http::StatusCode::OK, page).into_response());
     }
+    if request.limit.is_some() {
+        return Err(Problem::invalid("limit", "a stream is of all entries, and has no pages").into());
+    }
     let request = LedgerRequest { limit: Some(LIST_LIMIT), ..request };
     // What can't be read at all is refused, not broken off.
     let first = app.engine.ledger(&namespace, &path, request.clone()).await?;
