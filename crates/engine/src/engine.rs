@@ -40,6 +40,7 @@ mod read;
 mod report;
 mod store;
 mod submit;
+mod unserved;
 mod workers;
 
 use std::sync::Arc;
@@ -81,7 +82,7 @@ pub(crate) struct Inner {
     pub(crate) hub: Arc<Hub>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) sessions: Sessions,
-    pub(crate) workers: Workers,
+    pub(crate) workers: Arc<Workers>,
     pub(crate) limits: Limits,
     name: String,
     open: OpenPartitions,
@@ -107,7 +108,7 @@ impl Engine {
             hub,
             waiters,
             sessions: Sessions::default(),
-            workers: Workers::default(),
+            workers: Arc::default(),
             limits,
             name,
             open: OpenPartitions::new(seed),
@@ -118,6 +119,7 @@ impl Engine {
             drained: AtomicBool::new(false),
         }));
         bulk::resume_all(&engine.0);
+        unserved::start(engine.0.node.shared(), &engine.0.workers);
         Ok(engine)
     }
 

@@ -1,6 +1,7 @@
 //! Workers seen lately: soft state, for `GET workers` and for saying why nobody runs a piece of work.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,10 @@ use crate::exchange::session_id;
 
 /// A worker that was heard this lately counts as there: half as long again as the longest wait of an exchange.
 const LATELY: Duration = Duration::from_secs(90);
+
+/// A worker that has no call under way for this long takes no work at present: between two calls it works, or tries to come
+/// through.
+const BETWEEN_CALLS: Duration = Duration::from_secs(10);
 
 /// Workers remembered; beyond it those that are gone are forgotten.
 const REMEMBERED: usize = 10_000;
@@ -52,33 +57,73 @@ struct Seen {
     filter: Arc<ClaimFilter>,
     slots: u32,
     draining: bool,
+    /// When its last call began or ended.
     at: Instant,
     seen_at: Millis,
+    /// Its calls that are under way.
+    calls: usize,
+    /// It was noted that it takes no work at present.
+    lost: bool,
+}
+
+impl Seen {
+    /// Whether its next claim is under way, or about to come.
+    fn takes_work(&self, now: Instant) -> bool {
+        !self.draining && (self.calls > 0 || now.duration_since(self.at) < BETWEEN_CALLS)
+    }
+}
+
+/// A worker's call that is under way, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    workers: &'a Workers,
+    key: WorkerKey,
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if let Some(worker) = self.workers.lock().get_mut(&self.key) {
+            worker.calls -= 1;
+            worker.at = Instant::now();
+        }
+    }
 }
 
 #[derive(Default, Debug)]
 pub(crate) struct Workers {
     seen: Mutex<BTreeMap<WorkerKey, Seen>>,
+    /// Some worker serves something else now.
+    changed: AtomicBool,
+    /// Some worker is there that was not.
+    came: Notify,
     /// Some worker was asked to drain.
     drained: Notify,
 }
 
 impl Workers {
-    /// Notes that a worker spoke.
-    pub(crate) fn heard(&self, heard: &Heard<'_>, filter: &Arc<ClaimFilter>, seen_at: Millis) {
+    /// Notes that a worker spoke; its call is under way until what this gives is dropped.
+    pub(crate) fn heard(&self, heard: &Heard<'_>, filter: &Arc<ClaimFilter>, seen_at: Millis) -> Call<'_> {
         let now = Instant::now();
         let key = (filter.namespace.clone(), heard.name.to_owned(), heard.session.map(str::to_owned));
         let mut seen = self.lock();
         if seen.len() >= REMEMBERED && !seen.contains_key(&key) {
-            seen.retain(|_, worker| now.duration_since(worker.at) < LATELY);
+            seen.retain(|_, worker| worker.calls > 0 || now.duration_since(worker.at) < LATELY);
         }
         match seen.get_mut(&key) {
             Some(worker) => {
                 worker.at = now;
+                worker.calls += 1;
+                if worker.lost && !worker.draining {
+                    worker.lost = false;
+                    self.came.notify_waiters();
+                }
                 worker.seen_at = seen_at;
                 worker.slots = heard.slots;
                 worker.draining |= heard.draining;
                 if !Arc::ptr_eq(&worker.filter, filter) {
+                    if worker.filter != *filter {
+                        self.changed.store(true, Release);
+                    }
                     worker.filter = filter.clone();
                     worker.capabilities = heard.capabilities.to_vec();
                     worker.version = heard.version.map(str::to_owned);
@@ -93,10 +138,53 @@ impl Workers {
                     draining: heard.draining,
                     at: now,
                     seen_at,
+                    calls: 1,
+                    lost: false,
                 };
-                seen.insert(key, worker);
+                seen.insert(key.clone(), worker);
+                self.came.notify_waiters();
             }
         }
+        Call { workers: self, key }
+    }
+
+    /// Resolves when some worker takes less work than when this was last called: it is gone, drains, or serves something else.
+    pub(crate) async fn loses(&self) {
+        loop {
+            // Who comes from here on wakes this.
+            let came = self.came.notified();
+            if self.has_lost() {
+                return;
+            }
+            match self.next_look() {
+                Some(at) => tokio::time::sleep_until(at).await,
+                // Nobody is there.
+                None => came.await,
+            }
+        }
+    }
+
+    /// When the next worker may be gone.
+    fn next_look(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let next = |worker: &Seen| if worker.calls > 0 { now } else { worker.at } + BETWEEN_CALLS;
+        self.lock().values().filter(|worker| !worker.lost).map(next).min()
+    }
+
+    fn has_lost(&self) -> bool {
+        let now = Instant::now();
+        let mut has_lost = self.changed.swap(false, AcqRel);
+        for worker in self.lock().values_mut().filter(|worker| !worker.lost && !worker.takes_work(now)) {
+            worker.lost = true;
+            has_lost = true;
+        }
+        has_lost
+    }
+
+    /// Whether a worker may take the group's work before long: one that could run it is there, if only between two calls.
+    pub(crate) fn may_take(&self, group: &Group) -> bool {
+        let now = Instant::now();
+        self.lock().values().any(|worker| worker.takes_work(now) && worker.filter.matches(group))
     }
 
     /// Asks a worker that is there to finish what it holds and end. Its session, if it has one; `None`: there is no such
@@ -130,7 +218,7 @@ impl Workers {
     pub(crate) fn list(&self, namespace: &str, held: &BTreeMap<(Arc<str>, u64), u64>) -> Vec<WorkerInfo> {
         let now = Instant::now();
         let mut seen = self.lock();
-        seen.retain(|_, worker| now.duration_since(worker.at) < LATELY);
+        seen.retain(|_, worker| worker.calls > 0 || now.duration_since(worker.at) < LATELY);
         let leases = |name: &str, session: Option<&str>| {
             let session = session.map_or(0, |session| session_id(namespace, session));
             held.get(&(Arc::from(name), session)).copied().unwrap_or(0)
@@ -229,18 +317,44 @@ mod tests {
         Group { namespace: "default".into(), lane: lane.into(), kind: kind.into(), requires }
     }
 
-    fn hear(workers: &Workers, name: &str, filter: &Arc<ClaimFilter>) {
+    fn hear<'a>(workers: &'a Workers, name: &str, filter: &Arc<ClaimFilter>) -> Call<'a> {
         let (session, version) = (None, None);
         let heard = Heard { name, session, version, capabilities: &[], slots: 1, draining: false };
-        workers.heard(&heard, filter, 5);
+        workers.heard(&heard, filter, 5)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_takes_work_while_it_asks_and_a_little_longer() {
+        let workers = Workers::default();
+        let (a, b) = (group("a", "k", &[]), group("b", "k", &[]));
+        let calls = [
+            hear(&workers, "one", &filter(&["a"], &[], &[])),
+            hear(&workers, "two", &filter(&["b"], &[], &[])),
+        ];
+        tokio::time::advance(LATELY).await;
+        assert!(workers.may_take(&a) && workers.may_take(&b) && !workers.has_lost());
+        drop(calls);
+        tokio::time::advance(BETWEEN_CALLS / 2).await;
+        let one = hear(&workers, "one", &filter(&["a"], &[], &[]));
+        assert!(!workers.has_lost());
+        tokio::time::advance(BETWEEN_CALLS / 2).await;
+        assert!(workers.may_take(&a) && !workers.may_take(&b));
+        assert_eq!([workers.has_lost(), workers.has_lost()], [true, false]);
+        // What it serves no longer, it takes no longer.
+        let _other = hear(&workers, "one", &filter(&["b"], &[], &[]));
+        assert!(!workers.may_take(&a) && workers.may_take(&b) && workers.has_lost());
+        drop(one);
+        assert!(workers.may_take(&b));
+        workers.drain("default", "one").unwrap();
+        assert!(!workers.may_take(&b) && workers.has_lost());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_lacking_is_the_first_thing_that_keeps_everybody_away() {
         let workers = Workers::default();
         assert_eq!(workers.lack(&group("a", "k", &[])), Some(Lack::Lane));
-        hear(&workers, "one", &filter(&["a"], &["k"], &["gpu"]));
-        hear(&workers, "two", &filter(&["a"], &["k"], &["big"]));
+        _ = hear(&workers, "one", &filter(&["a"], &["k"], &["gpu"]));
+        _ = hear(&workers, "two", &filter(&["a"], &["k"], &["big"]));
         for (group, lack) in [
             (group("b", "k", &[]), Some(Lack::Lane)),
             (group("a", "other", &[]), Some(Lack::Kind)),
@@ -260,8 +374,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_worker_is_listed_as_it_last_spoke() {
         let workers = Workers::default();
-        hear(&workers, "one", &filter(&["a"], &[], &[]));
-        hear(&workers, "one", &filter(&["b"], &["k"], &[]));
+        _ = hear(&workers, "one", &filter(&["a"], &[], &[]));
+        _ = hear(&workers, "one", &filter(&["b"], &["k"], &[]));
         let list = workers.list("default", &BTreeMap::new());
         assert_eq!(list.len(), 1);
         assert_eq!(

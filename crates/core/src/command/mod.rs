@@ -27,6 +27,7 @@ mod step;
 mod submit;
 mod tag;
 mod trim;
+mod unserved;
 mod why;
 
 pub use act::{Act, Action};
@@ -58,6 +59,7 @@ pub use step::{BeginStep, RecordStep};
 pub use submit::{GROUPS_MAX, Submission, Submit, Submitted};
 pub use tag::{TAGS_MAX, Tag};
 pub use trim::{Trim, TrimKey};
+pub use unserved::Unserved;
 pub(crate) use why::state_of;
 pub use why::{AHEAD_MAX, Reason, Why, WhyAnswer};
 
@@ -78,6 +80,8 @@ pub enum Command {
     Claim(Claim),
     /// Give back leases that a worker's session does not list.
     UnlistedLeases(UnlistedLeases),
+    /// End what work asks of budgets that no worker is there for.
+    Unserved(Unserved),
     /// Renew a lease.
     Heartbeat(Heartbeat),
     /// End an attempt well.
@@ -308,6 +312,7 @@ pub fn execute(
         Command::Submit(c) => c.run(&mut context),
         Command::Claim(c) => c.run(&mut context),
         Command::UnlistedLeases(c) => c.run(&mut context),
+        Command::Unserved(c) => c.run(&mut context),
         Command::Heartbeat(c) => c.run(&mut context),
         Command::Complete(c) => c.run(&mut context),
         Command::Fail(c) => c.run(&mut context),

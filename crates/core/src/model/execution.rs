@@ -451,6 +451,12 @@ impl Execution {
         self.state != State::Running && self.spending.as_deref().is_some_and(Spending::is_pending)
     }
 
+    /// Whether it waits for the answers to what it has asked: it has not all its permits, and waits for no money.
+    pub fn asks(&self) -> bool {
+        let waits = self.spending.as_deref().is_some_and(Spending::waits);
+        self.is_pending() && !self.is_admitted() && !waits
+    }
+
     /// Whether it is ready, and waits in a budget's queue.
     pub fn waits_for_budget(&self) -> bool {
         self.state == State::Ready

@@ -1,6 +1,7 @@
 //! Budgets that live here: what is held under each level, who waits there, and what the clock has to do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Included, Unbounded};
 use std::sync::Arc;
 
 use crate::Millis;
@@ -11,10 +12,17 @@ use crate::model::{Amounts, Ask, BudgetState, Counters, Hold, HoldKey, PermitKey
 #[derive(Default, PartialEq, Eq, Debug)]
 pub(super) struct Budgets {
     levels: BTreeMap<Arc<str>, Level>,
+    /// Who waits at a path itself, in order; nobody where there is none.
+    queues: BTreeMap<Arc<str>, BTreeSet<Place>>,
+    /// The first of each queue, by tree.
+    heads: BTreeMap<Arc<str>, BTreeSet<(Place, Arc<str>)>>,
     due: BTreeSet<(Millis, Due)>,
     /// How many budgets are in each state, in the order of these.
     states: [usize; 4],
 }
+
+/// A place in a queue.
+type Place = (Millis, PermitKey);
 
 /// One level of a path: held, waited for or counted at.
 #[derive(Default, PartialEq, Eq, Debug)]
@@ -25,8 +33,6 @@ struct Level {
     holds: BTreeSet<HoldKey>,
     /// How many of them are attempts', by their partition, and not in doubt.
     open: BTreeMap<PartitionId, usize>,
-    /// Who waits at this very path, in order.
-    waiting: BTreeSet<(Millis, PermitKey)>,
     /// How many wait at it and below.
     waiting_below: usize,
     /// When something that it counted stops counting.
@@ -151,23 +157,41 @@ impl Budgets {
 
     pub(super) fn add_waiter(&mut self, key: PermitKey, ask: &Ask) {
         for path in levels(&ask.path) {
-            self.change(&ask.namespace, path, |level| {
-                level.waiting_below += 1;
-                if path == ask.path {
-                    level.waiting.insert((ask.order, key));
-                }
-            });
+            self.change(&ask.namespace, path, |level| level.waiting_below += 1);
         }
+        self.change_queue(ask, |queue| _ = queue.insert((ask.order, key)));
     }
 
     pub(super) fn remove_waiter(&mut self, key: PermitKey, ask: &Ask) {
         for path in levels(&ask.path) {
             self.change(&ask.namespace, path, |level| {
                 level.waiting_below = level.waiting_below.saturating_sub(1);
-                if path == ask.path {
-                    level.waiting.remove(&(ask.order, key));
-                }
             });
+        }
+        self.change_queue(ask, |queue| _ = queue.remove(&(ask.order, key)));
+    }
+
+    /// Changes the queue at an ask's path and keeps its head; an empty one is forgotten.
+    fn change_queue(&mut self, ask: &Ask, change: impl FnOnce(&mut BTreeSet<Place>)) {
+        let name = name(&ask.namespace, &ask.path);
+        let shared = self.queues.get_key_value(name.as_str()).map(|(name, _)| name.clone());
+        let name = shared.unwrap_or_else(|| name.into());
+        let queue = self.queues.entry(name.clone()).or_default();
+        let before = queue.first().copied();
+        change(queue);
+        let after = queue.first().copied();
+        if after.is_none() {
+            self.queues.remove(&name);
+        }
+        if before == after {
+            return;
+        }
+        let tree = self::name(&ask.namespace, tree(&ask.path));
+        let heads = self.heads.entry(tree.as_str().into()).or_default();
+        before.map(|place| heads.remove(&(place, name.clone())));
+        after.map(|place| heads.insert((place, name)));
+        if heads.is_empty() {
+            self.heads.remove(tree.as_str());
         }
     }
 
@@ -224,27 +248,34 @@ impl Budgets {
 
     /// Who waits at this very path behind a place, in order.
     pub(super) fn queue(&self, namespace: &str, path: &str) -> impl Iterator<Item = (Millis, PermitKey)> {
-        self.get(namespace, path).into_iter().flat_map(|level| level.waiting.iter().copied())
+        self.queues.get(name(namespace, path).as_str()).into_iter().flatten().copied()
     }
 
-    /// The paths of a tree at which somebody waits.
-    pub(super) fn waiting_paths(&self, namespace: &str, path: &str) -> impl Iterator<Item = &str> {
-        self.waiting_paths_under(namespace, tree(path))
+    /// The first of each queue of a path's tree that stands behind `after`, best first, with its path.
+    pub(super) fn heads(
+        &self,
+        namespace: &str,
+        path: &str,
+        after: Option<Place>,
+    ) -> impl Iterator<Item = (Place, &str)> {
+        let heads = self.heads.get(name(namespace, tree(path)).as_str());
+        let from = after.map_or(Unbounded, |place| Included((place, Arc::from(""))));
+        let heads = heads.into_iter().flat_map(move |heads| heads.range((from.clone(), Unbounded)));
+        let heads = heads.filter(move |(place, _)| Some(*place) != after);
+        heads.filter_map(|(place, name)| Some((*place, name.split_once('\0')?.1)))
     }
 
     /// The paths at a level and below at which somebody waits.
-    pub(super) fn waiting_paths_under(&self, namespace: &str, level: &str) -> impl Iterator<Item = &str> {
+    pub(super) fn waiting_paths_under<'a>(
+        &'a self,
+        namespace: &str,
+        level: &'a str,
+    ) -> impl Iterator<Item = &'a str> {
         let first = name(namespace, level);
-        let all = self
-            .levels
-            .range::<str, _>((std::ops::Bound::Included(first.as_str()), std::ops::Bound::Unbounded));
-        let all: Vec<_> = all
-            .take_while(|(name, _)| name.starts_with(&first))
-            .filter(|(_, level)| !level.waiting.is_empty())
-            .filter_map(|(name, _)| name.split_once('\0').map(|(_, path)| path))
-            .filter(|path| is_under(path, level))
-            .collect();
-        all.into_iter()
+        let all = self.queues.range::<str, _>((Included(first.as_str()), Unbounded));
+        let all = all.map(|(name, _)| &**name).take_while(move |name| name.starts_with(&first));
+        let paths = all.filter_map(|name| name.split_once('\0').map(|(_, path)| path));
+        paths.filter(move |path| is_under(path, level))
     }
 
     pub(super) fn next_due(&self) -> Option<Millis> {

@@ -195,6 +195,12 @@ impl Lanes {
         lane.into_iter().flat_map(|lane| &lane.groups).map(|(group, work)| (group, &work.ready))
     }
 
+    /// Groups of all lanes with work that has asked for its permits and has not got all.
+    pub(super) fn asking(&self) -> impl Iterator<Item = &Arc<Group>> {
+        let groups = self.0.values().flat_map(|lanes| lanes.values()).flat_map(|lane| &lane.groups);
+        groups.filter(|(_, work)| work.ready.asked().next().is_some()).map(|(group, _)| group)
+    }
+
     /// One group's ready work.
     pub(super) fn ready(&self, group: &Group) -> Option<&Ready> {
         self.get(&group.namespace, &group.lane)?.groups.get(group).map(|work| &work.ready)

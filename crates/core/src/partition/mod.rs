@@ -278,6 +278,11 @@ impl Partition {
         self.lanes.in_lane(namespace, lane).map(|(group, _)| group)
     }
 
+    /// Groups of which some execution has asked for its permits and has not got all.
+    pub fn groups_asking(&self) -> impl Iterator<Item = &Arc<Group>> {
+        self.lanes.asking()
+    }
+
     /// All groups of a lane with their ready work; none if it is paused.
     pub(crate) fn startable(
         &self,

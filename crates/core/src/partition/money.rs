@@ -224,9 +224,23 @@ impl Partition {
         self.budgets.queue(namespace, path)
     }
 
-    /// Paths of a tree at which somebody waits.
-    pub(crate) fn waiting_paths(&self, namespace: &str, path: &str) -> impl Iterator<Item = &str> {
-        self.budgets.waiting_paths(namespace, path)
+    /// The first who waits at each path of a tree, of those behind `after`, best first.
+    pub(crate) fn heads(
+        &self,
+        namespace: &str,
+        path: &str,
+        after: Option<(Millis, PermitKey)>,
+    ) -> impl Iterator<Item = ((Millis, PermitKey), &str)> {
+        self.budgets.heads(namespace, path, after)
+    }
+
+    /// Paths at a level and below at which somebody waits.
+    pub(crate) fn waiting_paths_under<'a>(
+        &'a self,
+        namespace: &str,
+        level: &'a str,
+    ) -> impl Iterator<Item = &'a str> {
+        self.budgets.waiting_paths_under(namespace, level)
     }
 
     /// Executions that have or want a permit of a budget at or below a level.

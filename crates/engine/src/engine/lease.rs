@@ -33,7 +33,7 @@ impl Engine {
             return Err(draining());
         }
         let until = Instant::now() + Duration::from_millis(request.wait_ms);
-        let wanted = inner.wanted(&request);
+        let (wanted, _call) = inner.wanted(&request);
         let (namespace, name) = (wanted.filter.namespace.clone(), request.worker.name.as_str());
         let leases = match key {
             Some(key) => inner.lease_once(&key, wanted, until).await,
@@ -108,8 +108,8 @@ impl Engine {
 }
 
 impl Inner {
-    /// What a plain claim asks for, and that its worker was heard.
-    fn wanted(&self, request: &LeaseRequest) -> Wanted {
+    /// What a plain claim asks for, and that its worker was heard; its call ends with what this gives.
+    fn wanted(&self, request: &LeaseRequest) -> (Wanted, workers::Call<'_>) {
         let worker = &request.worker;
         let namespace = request.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
         let filter = Arc::new(filter(namespace, &request.lanes, &request.kinds, &worker.capabilities));
@@ -121,9 +121,9 @@ impl Inner {
             slots: request.max,
             draining: false,
         };
-        self.workers.heard(&heard, &filter, self.node.now());
+        let call = self.workers.heard(&heard, &filter, self.node.now());
         let worker = Worker { name: worker.name.as_str().into(), session: 0 };
-        Wanted { token: self.token(), worker, filter, max: request.max as usize }
+        (Wanted { token: self.token(), worker, filter, max: request.max as usize }, call)
     }
 
     /// Claims leases, and waits for them; a worker that drains gets none.

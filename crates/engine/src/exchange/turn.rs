@@ -132,7 +132,7 @@ fn give_back_unheard(engine: &Inner, live: &Live, parsed: &Parsed, before: Milli
     }
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
     async fn take(
         mut self,
         request: &ExchangeRequest,
@@ -142,7 +142,8 @@ impl Turn<'_> {
     ) -> Result<ExchangeReply, Problem> {
         self.note_leases(&parsed, &new);
         // A worker that reads nothing is given nothing more.
-        let wanted = self.wanted(request, namespace).filter(|_| new.unread_bytes < UNREAD_BYTES);
+        let (wanted, _call) = self.wanted(request, namespace);
+        let wanted = wanted.filter(|_| new.unread_bytes < UNREAD_BYTES);
         let mut until = Instant::now() + Duration::from_millis(request.wait_ms);
         if self.live.talk().strange.is_some() {
             until = until.min(Instant::now() + STRANGE_WAIT);
@@ -212,8 +213,8 @@ impl Turn<'_> {
         self.engine.give_back_dropped(new.unlisted.iter().copied());
     }
 
-    /// What the worker asks for, and that it was heard.
-    fn wanted(&self, request: &ExchangeRequest, namespace: &str) -> Option<Wanted> {
+    /// What the worker asks for, and that it was heard; its call ends with what this gives.
+    fn wanted(&self, request: &ExchangeRequest, namespace: &str) -> (Option<Wanted>, workers::Call<'a>) {
         let worker = &request.worker;
         let filter = lease::filter(namespace, &request.lanes, &request.kinds, &worker.capabilities);
         let filter = self.live.talk().filter(filter);
@@ -225,13 +226,14 @@ impl Turn<'_> {
             slots: request.max,
             draining: self.live.is_draining(),
         };
-        self.engine.workers.heard(&heard, &filter, self.engine.node.now());
-        (request.max > 0 && !heard.draining).then(|| Wanted {
+        let call = self.engine.workers.heard(&heard, &filter, self.engine.node.now());
+        let wanted = (request.max > 0 && !heard.draining).then(|| Wanted {
             token: self.engine.token(),
             worker: Worker { name: worker.name.as_str().into(), session: self.live.id },
             filter,
             max: request.max as usize,
-        })
+        });
+        (wanted, call)
     }
 
     /// Registers the claim, or goes on with the one of the exchange that this one ends.

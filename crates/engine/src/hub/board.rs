@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use stint_core::command::ClaimFilter;
-use stint_core::model::{Capabilities, Requirement, Worker};
+use stint_core::model::{Capabilities, Group, Requirement, Worker};
 use stint_core::{LeaseRef, LeaseToken, Millis, PartitionId, ReadyGroup};
 use tokio::sync::Notify;
 
@@ -250,6 +250,11 @@ impl Board {
         if let Some(claim) = self.claims.get_mut(&id) {
             claim.asking = 0;
         }
+    }
+
+    /// Whether a claim waits that takes work of this group.
+    pub(super) fn is_waited_for(&self, group: &Group) -> bool {
+        self.index.group_id(group).is_some_and(|id| self.index.taker(id, |_| 0).is_some())
     }
 
     pub(super) fn standing(&self, id: ClaimId) -> Standing {

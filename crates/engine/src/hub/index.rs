@@ -161,6 +161,11 @@ impl Index {
         here.map(|entry| entry.group.clone()).collect()
     }
 
+    /// A group's number, if it is known.
+    pub(super) fn group_id(&self, group: &Group) -> Option<GroupId> {
+        self.group_ids.get(group).copied()
+    }
+
     /// How much of a group is ready in a partition and not reserved.
     pub(super) fn count(&self, group: GroupId, partition: PartitionId) -> usize {
         self.groups.get(&group).and_then(|entry| entry.standing.get(&partition)).map_or(0, |s| s.count)

@@ -29,6 +29,7 @@ use board::{Asked, Board};
 pub use index::SLACK_MS;
 pub use parked::{Parked, Watch};
 pub use reservation::{Change, ClaimId, GrantedLease, Reservation};
+use stint_core::model::Group;
 use stint_core::{LeaseRef, LeaseToken, PartitionId, ReadyGroup};
 use tokio::sync::Notify;
 
@@ -118,6 +119,11 @@ impl Hub {
     /// No claim gets anything new from now on; all are answered.
     pub fn close(&self) {
         self.board().close();
+    }
+
+    /// Whether a claim waits that takes work of this group.
+    pub(crate) fn is_waited_for(&self, group: &Group) -> bool {
+        self.board().is_waited_for(group)
     }
 
     /// Claims that wait.

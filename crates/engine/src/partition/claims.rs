@@ -107,12 +107,11 @@ impl Actor {
         let (projection, answered) = (&self.projection, &mut self.answered);
         self.asking.retain(|(id, claim)| {
             let execution = projection.execution(*id);
-            let waits =
-                execution.is_some_and(|e| e.is_pending() && !e.is_admitted() && !e.waits_for_budget());
-            if !waits {
+            let asks = execution.is_some_and(stint_core::model::Execution::asks);
+            if !asks {
                 answered.push(*claim);
             }
-            waits
+            asks
         });
     }
 

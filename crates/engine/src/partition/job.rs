@@ -191,6 +191,7 @@ pub(super) fn subject(command: &Command) -> Option<ExecutionId> {
         | Command::Submit(_)
         | Command::Claim(_)
         | Command::UnlistedLeases(_)
+        | Command::Unserved(_)
         | Command::SetLane(_)
         | Command::Bulk(_)
         | Command::Deliver(_)

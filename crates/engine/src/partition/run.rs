@@ -342,6 +342,7 @@ fn name(command: &Command) -> &'static str {
         Command::Submit(_) => "submit",
         Command::Claim(_) => "claim",
         Command::UnlistedLeases(_) => "unlisted_leases",
+        Command::Unserved(_) => "unserved",
         Command::Heartbeat(_) => "heartbeat",
         Command::Complete(_) => "complete",
         Command::Fail(_) => "fail",

@@ -387,6 +387,65 @@ async fn work_of_a_paused_lane_keeps_nobody_waiting_for_money() {
     assert_eq!(bed.engine.lease(request, None).await.unwrap().leases.len(), 1);
 }
 
+/// What a worker of lane `slow` claims.
+fn slow(wait_ms: u64) -> LeaseRequest {
+    let worker = stint_api::WorkerRef { name: "slow".into(), ..Default::default() };
+    LeaseRequest { worker, lanes: vec!["slow".into()], wait_ms, ..claim(1) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_whose_worker_is_gone_keeps_nobody_waiting_for_money() {
+    for restarts in [false, true] {
+        let mut bed = Bed::new().await;
+        bed.budget_of("acme", 100).await;
+        let lasting = |hold| SubmitRequest { lease_ttl_ms: Some(600_000), ..spending("acme", hold) };
+        bed.submit(lasting(60)).await;
+        let first = bed.funded().await;
+        let kept = SubmitRequest { lane: Some("slow".into()), priority: Some(1), ..spending("acme", 60) };
+        let kept = bed.submit(kept).await.id;
+        assert!(bed.engine.lease(slow(1_000), None).await.unwrap().leases.is_empty());
+        let small = bed.submit(lasting(30)).await.id;
+        assert!(bed.leases_within(1, 1_000).await.is_empty(), "nobody is overtaken");
+        if restarts {
+            bed = bed.restart().await;
+        }
+        let leases = bed.leases_within(1, 50_000).await;
+        assert_eq!(leases[0].execution.id, small);
+        pass(90_000).await;
+        assert_eq!(bed.why(&kept).await, ["no_worker"]);
+        // As soon as its worker is back it asks, at its old place.
+        bed.submit(spending("acme", 60)).await;
+        let engine = bed.engine.clone();
+        let others =
+            tokio::spawn(
+                async move { engine.lease(LeaseRequest { wait_ms: 9_000, ..claim(1) }, None).await },
+            );
+        pass(1_000).await;
+        let engine = bed.engine.clone();
+        let back = tokio::spawn(async move { engine.lease(slow(9_000), None).await });
+        pass(1_000).await;
+        bed.complete(&first, "1").await.unwrap();
+        assert_eq!(back.await.unwrap().unwrap().leases[0].execution.id, kept);
+        assert!(others.await.unwrap().unwrap().leases.is_empty());
+        assert_eq!(bed.stands("acme").await, (0, 90));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn parked_work_that_waits_for_money_keeps_no_slot_from_other_work() {
+    let bed = Bed::new().await;
+    bed.budget_of("acme", 100).await;
+    bed.submit(spending("acme", 60)).await;
+    let parked = bed.funded().await;
+    bed.charge(&parked.lease, "c1", 101).await.unwrap();
+    pass(100).await;
+    bed.engine.suspended(&parked.lease, Default::default()).await.unwrap();
+    let other = bed.submit_work().await;
+    let began = Instant::now();
+    assert_eq!(bed.funded().await.execution.id, other);
+    assert!(began.elapsed() < Duration::from_millis(50), "{:?}", began.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn queued_work_without_a_worker_holds_nothing() {
     let bed = Bed::new().await;

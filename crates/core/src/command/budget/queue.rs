@@ -193,16 +193,19 @@ pub(super) fn grant_waiting(context: &mut Context<'_>, namespace: &str, path: &s
         return short;
     }
     let now = context.now();
-    let mut heads: BTreeSet<(Millis, PermitKey, String)> = BTreeSet::new();
-    for path in context.partition.waiting_paths(namespace, path) {
-        let first = context.partition.queue(namespace, path).next();
-        heads.extend(first.map(|(order, key)| (order, key, path.to_owned())));
-    }
     let mut granted = 0;
-    while let Some((order, key, path)) = heads.pop_first() {
-        if short.iter().any(|short| is_under(&path, &short.path)) {
-            continue;
-        }
+    let mut last = None;
+    // Who follows a head in its queue stands behind it, so every queue's next is met further on. Where the whole tree is
+    // short nobody is looked at any more.
+    while !short.iter().any(|short| short.path == tree(path)) {
+        let next = {
+            let mut heads = context.partition.heads(namespace, path, last);
+            let next = heads.find(|(_, path)| !short.iter().any(|short| is_under(path, &short.path)));
+            next.map(|(place, path)| (place, path.to_owned()))
+        };
+        let Some((place, path)) = next else { break };
+        last = Some(place);
+        let (_, key) = place;
         let Some(ask) = context.partition.waiter(&key).cloned() else { continue };
         if granted == GRANTS_MAX {
             // It is its turn next.
@@ -210,14 +213,9 @@ pub(super) fn grant_waiting(context: &mut Context<'_>, namespace: &str, path: &s
             break;
         }
         let amounts = wanted(context, &ask);
-        let next = |context: &Context<'_>| {
-            let after = context.partition.queue(namespace, &path).find(|place| *place > (order, key));
-            after.map(|(order, key)| (order, key, path.clone()))
-        };
         if let Some(shortfall) = room::too_large(context.partition, namespace, &path, &amounts, now) {
             drop_waiter(context, key);
             answer(context, key, Message::Refused { key, denial: Denial::TooLarge(shortfall) });
-            heads.extend(next(context));
             continue;
         }
         match room::shortfall(context.partition, namespace, &path, &amounts, now) {
@@ -229,7 +227,6 @@ pub(super) fn grant_waiting(context: &mut Context<'_>, namespace: &str, path: &s
                 drop_waiter(context, key);
                 grant(context, key, &ask, amounts);
                 granted += 1;
-                heads.extend(next(context));
             }
         }
     }

@@ -136,7 +136,8 @@ impl ShowPlace {
     pub(in super::super) fn run(&self, context: &Context<'_>) -> Result<Outcome, Refusal> {
         let Some(ask) = context.partition.waiter(&self.key) else { return Ok(Outcome::Done) };
         let partition = &context.partition;
-        let paths: Vec<&str> = partition.waiting_paths(&ask.namespace, &ask.path).collect();
+        let tree = crate::model::tree(&ask.path);
+        let paths: Vec<&str> = partition.waiting_paths_under(&ask.namespace, tree).collect();
         let before = |path: &&str| {
             let queue = partition.queue(&ask.namespace, path);
             queue.take_while(|place| *place < (ask.order, self.key)).count()

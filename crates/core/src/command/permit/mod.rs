@@ -31,7 +31,7 @@ use super::outbox;
 use super::{Refusal, budget};
 use crate::ids::{ExecutionId, LeaseRef, PartitionId};
 use crate::key;
-use crate::model::{EpochRecord, Execution, Message, PermitKey, PermitState, Spending};
+use crate::model::{EpochRecord, Execution, Group, Message, PermitKey, PermitState, Spending};
 use crate::partition::{Partition, Ready};
 
 /// Earlier leases of one execution that late charges find, the latest.
@@ -114,13 +114,21 @@ fn end_each(context: &mut Context<'_>, execution: &mut Execution, settled: bool,
 /// A lane starts nothing any more: what its executions have asked for, and nobody works with, ends.
 pub(super) fn end_of_lane(context: &mut Context<'_>, namespace: &str, lane: &str) {
     let groups: Vec<_> = context.partition.groups_of(namespace, lane).cloned().collect();
-    let asked = groups.iter().filter_map(|group| context.partition.ready_work(group));
-    let asked: Vec<ExecutionId> = asked.flat_map(Ready::asked).collect();
-    for id in asked {
-        let Some(mut execution) = context.partition.execution(id).cloned() else { continue };
+    for group in groups {
+        end_asked(context, &group, usize::MAX);
+    }
+}
+
+/// Ends what executions of a group have asked for and not got, of `most` at most; says of how many.
+pub(super) fn end_asked(context: &mut Context<'_>, group: &Group, most: usize) -> usize {
+    let ready = context.partition.ready_work(group);
+    let asked: Vec<ExecutionId> = ready.into_iter().flat_map(Ready::asked).take(most).collect();
+    for id in &asked {
+        let Some(mut execution) = context.partition.execution(*id).cloned() else { continue };
         end_all(context, &mut execution, true);
         context.put_silently(execution);
     }
+    asked.len()
 }
 
 /// Its place is another: the queues that it waits in are told.
