@@ -39,10 +39,11 @@ pub struct Waiting {
 pub struct WaitingForBudget {
     /// The budget that it names.
     pub path: String,
-    /// Its place in the tree's queue, from 1; absent if it has not asked yet, because `behind` is before it.
+    /// Its place, from 1, among those who wait in the tree's queue and those of its lane, kind and budgets that have not asked
+    /// yet; absent if the tree does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
-    /// An execution that names the same budgets and goes first.
+    /// An execution that names the same budgets and goes first: it has not asked itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<String>,
     /// What is missing; absent if it waits only for those before it.

@@ -1,11 +1,11 @@
 //! Why: what an execution waits for, and when that will change.
 
 use super::context::Context;
-use super::{Outcome, Refusal};
+use super::{Outcome, Refusal, permit};
 use crate::Millis;
 use crate::ids::ExecutionId;
 use crate::key::{self, Key};
-use crate::model::{Execution, LaneMode, PermitKey, Shortfall, State};
+use crate::model::{Ask, Execution, LaneMode, PermitKey, Shortfall, State};
 use crate::partition::Partition;
 
 /// [`Reason::Worker`] counts no further: nobody needs the exact length of a long queue, and everybody waits meanwhile.
@@ -55,6 +55,8 @@ pub enum Reason {
     Stopping {
         /// When the lease is taken.
         until: Millis,
+        /// Why, in words.
+        message: Option<String>,
     },
     /// What the clock owes it failed too often, and is not tried again before the next start.
     TimerQuarantined,
@@ -66,6 +68,8 @@ pub enum Reason {
         shortfall: Shortfall,
         /// Its place can be asked for by this.
         key: PermitKey,
+        /// What it has asked for, or will.
+        ask: Box<Ask>,
         /// It has not asked itself: this one of the same budgets is before it.
         behind: Option<ExecutionId>,
         /// Since when.
@@ -125,7 +129,7 @@ impl Why {
             }
             State::Running => {
                 if let Some(stop) = execution.stop.as_deref() {
-                    reasons.push(Reason::Stopping { until: stop.until });
+                    reasons.push(Reason::Stopping { until: stop.until, message: stop.message.clone() });
                 }
                 if let (Some(lease), Some(lease_expires)) =
                     (execution.lease.as_deref(), execution.lease_expires(able_since))
@@ -147,14 +151,16 @@ impl Why {
 /// The budget that keeps an execution from starting, if one does: it waits in a queue, or behind one of the same budgets
 /// that does.
 fn budget(context: &Context<'_>, execution: &Execution) -> Option<Reason> {
-    let of = |execution: &Execution, behind: Option<ExecutionId>| {
-        let spending = execution.spending.as_deref()?;
+    // Of what goes first in its line, which may be itself, and names the same budgets.
+    let of = |first: &Execution, behind: Option<ExecutionId>| {
+        let spending = first.spending.as_deref()?;
         let (n, shortfall) = spending.queued()?;
-        let ask = spending.permits.get(n)?.as_ref()?.ask;
+        let ask = if behind.is_none() { spending.permits.get(n)?.as_ref()?.ask } else { 0 };
         let key = PermitKey { execution: execution.id, ask, n: n as u8 };
         let path = execution.policy.budgets.get(n)?.path.clone();
-        let since = spending.blocked_since;
-        Some(Reason::Budget { path, shortfall: shortfall.clone(), key, behind, since })
+        let since = spending.blocked_since.filter(|_| behind.is_none());
+        let ask = Box::new(permit::question(execution, n, true)?);
+        Some(Reason::Budget { path, shortfall: shortfall.clone(), key, ask, behind, since })
     };
     if let Some(reason) = of(execution, None) {
         return Some(reason);
@@ -213,7 +219,7 @@ mod tests {
         let running = Reason::Running { worker: "worker-1".into(), lease_expires: start + 31_000 };
         assert_eq!(said(&mut bed), ("running", vec![running.clone()], Some(31_000)));
         bed.cancel(id, 5_000).unwrap();
-        let stopping = Reason::Stopping { until: start + 6_000 };
+        let stopping = Reason::Stopping { until: start + 6_000, message: Some("not needed".into()) };
         assert_eq!(said(&mut bed), ("running", vec![stopping, running], Some(6_000)));
         bed.complete(lease, "1").unwrap();
         assert_eq!(said(&mut bed), ("completed", vec![], None));

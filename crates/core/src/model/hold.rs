@@ -173,6 +173,9 @@ pub struct Ask {
     /// What of `missing` it will ask for again, by extends: those take it before they ask for more.
     #[n(9)]
     pub promised: Option<Amounts>,
+    /// Wait only at the front of the queue: it holds something else meanwhile.
+    #[n(10)]
+    pub as_next: Option<bool>,
 }
 
 /// What keeps something from being held: the first limit in the way, from the root down.

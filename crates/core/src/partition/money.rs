@@ -274,6 +274,14 @@ impl Partition {
         self.others(b'p').filter_map(|(key, _)| std::str::from_utf8(key.get(1..)?).ok())
     }
 
+    /// How many of an execution's group here name the same budgets, have not asked, and come before it; counts no further than
+    /// `most`. It may live in another partition.
+    pub fn wanting_before(&self, execution: &crate::model::Execution, most: usize) -> usize {
+        let place = (execution.order, execution.id);
+        let ready = self.lanes.ready(&execution.group);
+        ready.map_or(0, |ready| ready.wanting_before(super::ready::line(execution), place, most))
+    }
+
     /// Whether an execution waits because another of the same budgets does.
     pub(crate) fn waits_behind(&self, execution: &crate::model::Execution) -> Option<ExecutionId> {
         self.lanes.ready(&execution.group)?.before_it(execution)

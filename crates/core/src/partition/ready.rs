@@ -197,6 +197,12 @@ impl Ready {
         (*order <= execution.order).then_some(*id)
     }
 
+    /// How many of a line have not asked and come before this place; counts no further than `most`.
+    pub(crate) fn wanting_before(&self, line: u64, place: (Millis, ExecutionId), most: usize) -> usize {
+        let line = self.lines.get(&line);
+        line.map_or(0, |line| line.wanting.range(..place).take(most).count())
+    }
+
     /// How many come before this place; counts no further than `most`.
     pub(crate) fn ahead_of(&self, order: Millis, id: ExecutionId, most: usize) -> usize {
         let admitted = self.admitted.range(..(order, id)).take(most).count();

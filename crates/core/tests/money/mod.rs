@@ -46,6 +46,7 @@ fn ask() -> Ask {
         cap: Some(vec![("usd_micros".into(), 0)]),
         before: Some(usd(700)),
         promised: Some(usd(20)),
+        as_next: Some(true),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::workers::{Lack, Workers};
 /// The answer to `why`.
 pub(crate) fn reply(answer: WhyAnswer, place: Option<&Place>, workers: &Workers) -> WhyReply {
     let execution = &answer.execution;
-    let waits = matches!(execution.state(), State::Ready | State::Scheduled);
+    let waits = matches!(execution.state(), State::Ready | State::Scheduled | State::Suspended);
     let lack = workers.lack(&execution.group).filter(|_| waits);
     let blocked = answer.state == "blocked";
     let mut waiting_for: Vec<Waiting> =
@@ -62,9 +62,14 @@ fn waiting(reason: &Reason, place: Option<&Place>, group: &Group) -> Waiting {
             None,
         ),
         Reason::Budget { path, shortfall, behind, .. } => {
-            ("budget", detail_of(path, shortfall, behind.is_some()), shortfall.resets_at)
+            let missing = missing(shortfall, place);
+            let until = missing.and_then(|missing| missing.resets_at);
+            ("budget", detail_of(path, missing, behind.is_some()), until)
         }
-        Reason::Stopping { until } => ("stopping", "its worker was asked to stop".to_owned(), Some(*until)),
+        Reason::Stopping { until, message } => {
+            let why = message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+            ("stopping", format!("its worker was asked to stop{why}"), Some(*until))
+        }
     };
     let budget = waiting_for_budget(reason, place);
     Waiting { reason: name.to_owned(), detail, until: until.map(Instant::from_millis), budget }
@@ -72,26 +77,26 @@ fn waiting(reason: &Reason, place: Option<&Place>, group: &Group) -> Waiting {
 
 fn waiting_for_budget(reason: &Reason, place: Option<&Place>) -> Option<WaitingForBudget> {
     let Reason::Budget { path, shortfall, behind, since, .. } = reason else { return None };
-    // The queue knows best; before it is asked, what was missing when it last said so.
-    let missing = match place {
-        Some(place) => place.shortfall.as_ref(),
-        None => Some(shortfall),
-    };
     Some(WaitingForBudget {
         path: path.clone(),
         position: place.map(|place| place.ahead as u64 + 1),
         behind: behind.map(|id| id.to_string()),
-        shortfall: missing.filter(|missing| !missing.dimension.is_empty()).map(budget::shortfall),
+        shortfall: missing(shortfall, place).map(budget::shortfall),
         since: since.map(Instant::from_millis),
     })
 }
 
-fn detail_of(path: &str, shortfall: &Shortfall, behind: bool) -> String {
-    let Shortfall { path: at, window, dimension, limit, used, held, missing, .. } = shortfall;
+/// What is missing now, as the queue says; if it doesn't, what was missing when it last did. None if only others are before it.
+fn missing<'a>(told: &'a Shortfall, place: Option<&'a Place>) -> Option<&'a Shortfall> {
+    let missing = place.map_or(Some(told), |place| place.shortfall.as_ref());
+    missing.filter(|missing| !missing.dimension.is_empty())
+}
+
+fn detail_of(path: &str, missing: Option<&Shortfall>, behind: bool) -> String {
     let before = if behind { "others of the same budgets are before it: " } else { "" };
-    if dimension.is_empty() {
+    let Some(Shortfall { path: at, window, dimension, limit, used, held, missing, .. }) = missing else {
         return format!("{before}budget `{path}` serves those before it first");
-    }
+    };
     format!(
         "{before}budget `{at}` lacks {missing} {dimension} in window `{window}`: {used} used and {held} held of {limit}"
     )

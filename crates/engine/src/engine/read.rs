@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use stint_api::{Execution, Problem, ResultReply, WAIT_MS, WhyReply, check_namespace};
-use stint_core::command::{Outcome, Place, Reason, Show, ShowPlace, Shown, Why, WhyAnswer, budget_home};
-use stint_core::{Command, ExecutionId};
+use stint_core::command::{
+    AHEAD_MAX, Outcome, Place, Reason, Show, ShowPlace, Shown, Why, WhyAnswer, budget_home,
+};
+use stint_core::model::Ask;
+use stint_core::{Command, ExecutionId, PartitionId};
 use tokio::time::Instant;
 
+use super::lanes::COUNTS;
 use super::{Engine, Inner};
 use crate::edge::problem::{execution_id, unexpected};
 use crate::edge::{view, why};
@@ -60,18 +64,27 @@ impl Engine {
 }
 
 impl Inner {
-    /// Where an execution stands in the queue of the budget that it waits for; none if it is in none, or its tree does
-    /// not say.
+    /// Where an execution stands among those who wait for its budget: in the tree's queue, or before they have asked, in
+    /// any partition. None if it waits for no budget, or its tree does not say.
     async fn place_of(&self, namespace: &str, answer: &WhyAnswer) -> Option<Place> {
         let waits = |reason: &Reason| match reason {
-            Reason::Budget { path, key, .. } => Some((budget_home(namespace, path), *key)),
+            Reason::Budget { path, key, ask, .. } => {
+                let show = ShowPlace { key: *key, ask: Ask::clone(ask) };
+                Some((budget_home(namespace, path), show))
+            }
             _ => None,
         };
-        let (home, key) = answer.reasons.iter().find_map(waits)?;
-        match self.call(home, Command::ShowPlace(ShowPlace { key })).await {
-            Ok(Outcome::Place(place)) => Some(place),
-            _ => None,
+        let (home, show) = answer.reasons.iter().find_map(waits)?;
+        let Ok(Outcome::Place(mut place)) = self.call(home, Command::ShowPlace(show)).await else {
+            return None;
+        };
+        let execution = answer.execution.clone();
+        let look = move |partition: &stint_core::Partition| partition.wanting_before(&execution, AHEAD_MAX);
+        let all = PartitionId::all().collect();
+        for (_, wanting) in self.look_at(&all, look, Instant::now() + COUNTS).await {
+            place.ahead = place.ahead.saturating_add(wanting);
         }
+        Some(place)
     }
 
     /// An execution, of one namespace or of any.

@@ -366,6 +366,41 @@ async fn limits_taken_in_opposite_order_do_not_block_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_that_wants_two_budgets_gets_its_turn_among_work_that_wants_one() {
+    const EACH: usize = 100;
+    let bed = Bed::new().await;
+    let both = ["left", "right"];
+    for path in both {
+        bed.budget_of(path, 10).await;
+        for _ in 0..EACH {
+            bed.submit(spending(path, 10)).await;
+        }
+    }
+    let mut started = Vec::new();
+    let mut running = JoinSet::new();
+    let mut wanted = None;
+    while started.len() < EACH {
+        for lease in bed.leases_within(4, 10_000).await {
+            started.push(lease.execution.id.clone());
+            let engine = bed.engine.clone();
+            running.spawn(async move {
+                pass(300).await;
+                let done = stint_api::CompleteRequest::new(crate::bed::json("1"));
+                engine.complete(&lease.lease, done).await.unwrap();
+            });
+        }
+        if wanted.is_none() {
+            let budgets = both.map(|path| BudgetUse::new(path, Some(usd(10)))).to_vec();
+            let first = SubmitRequest { priority: Some(100), budgets, ..work() };
+            wanted = Some(bed.submit(first).await.id);
+        }
+    }
+    let place = started.iter().position(|id| Some(id) == wanted.as_ref());
+    assert!(place.is_some_and(|place| place < EACH / 2), "{place:?}");
+    running.join_all().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn work_of_a_paused_lane_keeps_nobody_waiting_for_money() {
     let bed = Bed::new().await;
     bed.budget_of("acme", 100).await;

@@ -63,7 +63,7 @@ pub(in super::super) fn asked(context: &mut Context<'_>, key: PermitKey, ask: &A
         }
     }
     let shortfall = short.or_else(|| ahead(context, ask, &amounts)).unwrap_or_else(|| behind(ask));
-    if !ask.queue {
+    if !ask.queue || ask.as_next == Some(true) && !is_next(context, key, ask, &shortfall) {
         drop_waiter(context, key);
         answer(context, key, Message::Refused { key, denial: Denial::NotNow(shortfall) });
         return Ok(());
@@ -73,6 +73,13 @@ pub(in super::super) fn asked(context: &mut Context<'_>, key: PermitKey, ask: &A
     }
     answer(context, key, Message::Queued { key, shortfall });
     Ok(())
+}
+
+/// Whether nobody who waits at the level that is short comes before it.
+fn is_next(context: &Context<'_>, key: PermitKey, ask: &Ask, shortfall: &Shortfall) -> bool {
+    let heads = context.partition.heads(&ask.namespace, &ask.path, None);
+    let mut before = heads.take_while(|(place, _)| *place < (ask.order, key));
+    !before.any(|(_, path)| is_under(path, &shortfall.path))
 }
 
 /// What it would take if those before it had theirs.

@@ -1,10 +1,12 @@
 //! Budgets as they stand, and whether work may name them.
 
 use super::super::context::Context;
-use super::super::{Outcome, Refusal};
+use super::super::{AHEAD_MAX, Outcome, Refusal};
 use super::room;
 use crate::Millis;
-use crate::model::{Amounts, Budget, Counted, Counters, PermitKey, Shortfall, TopUp, WindowKind, is_under};
+use crate::model::{
+    Amounts, Ask, Budget, Counted, Counters, PermitKey, Shortfall, TopUp, WindowKind, is_under,
+};
 
 /// A budget as it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,17 +83,19 @@ pub struct CheckUses {
     pub uses: Vec<(String, Option<Amounts>)>,
 }
 
-/// Ask where an execution stands in a queue.
+/// Ask where an execution stands in a queue, or would if it asked.
 #[derive(Clone, Debug)]
 pub struct ShowPlace {
     /// Which permit.
     pub key: PermitKey,
+    /// What it asks for, or would.
+    pub ask: Ask,
 }
 
 /// A place in a queue.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Place {
-    /// How many of the tree are before it.
+    /// How many of the tree's queues are before it; counted up to [`AHEAD_MAX`].
     pub ahead: usize,
     /// What is missing for it alone; none if it waits only for those before it.
     pub shortfall: Option<Shortfall>,
@@ -134,15 +138,15 @@ impl CheckUses {
 
 impl ShowPlace {
     pub(in super::super) fn run(&self, context: &Context<'_>) -> Result<Outcome, Refusal> {
-        let Some(ask) = context.partition.waiter(&self.key) else { return Ok(Outcome::Done) };
         let partition = &context.partition;
+        let ask = partition.waiter(&self.key).unwrap_or(&self.ask);
         let tree = crate::model::tree(&ask.path);
         let paths: Vec<&str> = partition.waiting_paths_under(&ask.namespace, tree).collect();
         let before = |path: &&str| {
             let queue = partition.queue(&ask.namespace, path);
-            queue.take_while(|place| *place < (ask.order, self.key)).count()
+            queue.take_while(|place| *place < (ask.order, self.key)).take(AHEAD_MAX).count()
         };
-        let ahead = paths.iter().map(before).sum();
+        let ahead = paths.iter().map(before).sum::<usize>().min(AHEAD_MAX);
         let amounts = super::queue::wanted(context, ask);
         let shortfall = room::shortfall(partition, &ask.namespace, &ask.path, &amounts, context.now());
         Ok(Outcome::Place(Place { ahead, shortfall }))

@@ -3,7 +3,7 @@
 use super::super::Refusal;
 use super::super::context::Context;
 use super::super::ending::{Ended, end};
-use super::ask::{asks_of, put_question};
+use super::ask::{Queue, asks_of, put_question};
 use super::{asking, end_all, set, tell, wants};
 use crate::event::EventKind;
 use crate::model::{
@@ -34,7 +34,8 @@ pub(in super::super) fn granted(context: &mut Context<'_>, key: PermitKey, held:
         spending.until = Some(now.saturating_add(UNUSED_MS)).filter(|_| !running);
         return context.put_silently(execution);
     }
-    // The one that it waited for came: the others are asked again, and have a moment to say yes.
+    // The one that it waited for came: the others are asked again, and have a moment to say yes. Work that wants only one of
+    // them would take it each time it is free, so where it is next it waits for it.
     let missing: Vec<usize> =
         spending.permits.iter().enumerate().filter(|(_, permit)| permit.is_none()).map(|(n, _)| n).collect();
     let until = Some(now.saturating_add(TENTATIVE_MS));
@@ -44,7 +45,7 @@ pub(in super::super) fn granted(context: &mut Context<'_>, key: PermitKey, held:
         }
         return context.put_silently(execution);
     }
-    put_question(context, execution, &missing, false, until);
+    put_question(context, execution, &missing, Queue::AsNext, until);
 }
 
 /// Whether a tree that says anything but yes has lost the hold of an attempt that runs: having granted it, it was asked again.
@@ -116,7 +117,7 @@ pub(in super::super) fn refused(
             spending.rounds = Some(rounds.saturating_add(1));
             if rounds == 0 {
                 // It waits for the first that said no, holding nothing.
-                put_question(context, execution, &[place], true, None);
+                put_question(context, execution, &[place], Queue::Waits, None);
             } else {
                 spending.rests = Some(key.n);
                 spending.until = Some(now.saturating_add(spending.rest_ms(id)));

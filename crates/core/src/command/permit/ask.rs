@@ -13,14 +13,27 @@ pub(in super::super) fn ask(context: &mut Context<'_>, id: ExecutionId) {
     let count = execution.policy.budgets.len();
     let now = context.now();
     let until = (count > 1).then(|| now.saturating_add(TENTATIVE_MS));
-    put_question(context, execution, &(0..count).collect::<Vec<_>>(), count == 1, until);
+    let queue = if count == 1 { Queue::Waits } else { Queue::Not };
+    put_question(context, execution, &(0..count).collect::<Vec<_>>(), queue, until);
 }
 
 /// An execution has rested: it queues where it was told not now.
 pub(in super::super) fn ask_again(context: &mut Context<'_>, mut execution: Execution) {
     let Some(spending) = execution.spending.as_deref_mut() else { return };
     let Some(place) = spending.rests.take() else { return };
-    put_question(context, execution, &[usize::from(place)], true, None);
+    put_question(context, execution, &[usize::from(place)], Queue::Waits, None);
+}
+
+/// Whether what asks waits if there is not enough.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Queue {
+    /// It is answered now.
+    Not,
+    /// It waits.
+    Waits,
+    /// It waits at the front of a queue, and only for a path that comes behind all that it holds: so no two that wait like this
+    /// have what the other waits for, and nothing is kept for what is not next.
+    AsNext,
 }
 
 /// Asks for some of an execution's permits, under a new ask; those that it has stay.
@@ -28,9 +41,15 @@ pub(super) fn put_question(
     context: &mut Context<'_>,
     mut execution: Execution,
     places: &[usize],
-    queue: bool,
+    queue: Queue,
     until: Option<crate::Millis>,
 ) {
+    let granted = |n: &usize| {
+        let permit = execution.spending.as_deref().and_then(|spending| spending.permits.get(*n)?.as_ref());
+        permit.is_some_and(|permit| permit.state == PermitState::Granted)
+    };
+    let held = (0..execution.policy.budgets.len()).filter(granted);
+    let last = held.filter_map(|n| execution.policy.budgets.get(n)).map(|used| used.path.clone()).max();
     let spending = execution.spending.get_or_insert_default();
     spending.asks += 1;
     let ask = spending.asks;
@@ -45,7 +64,11 @@ pub(super) fn put_question(
         .iter()
         .filter_map(|n| {
             let key = PermitKey { execution: execution.id, ask, n: *n as u8 };
-            Some((tree_of(&execution, *n)?, key, question(&execution, *n, queue)?))
+            let mut asked = question(&execution, *n, queue == Queue::Waits)?;
+            if queue == Queue::AsNext && last.as_ref() < Some(&asked.path) {
+                (asked.queue, asked.as_next) = (true, Some(true));
+            }
+            Some((tree_of(&execution, *n)?, key, asked))
         })
         .collect();
     context.put_silently(execution);
@@ -54,7 +77,7 @@ pub(super) fn put_question(
     }
 }
 
-fn question(execution: &Execution, n: usize, queue: bool) -> Option<Ask> {
+pub(in super::super) fn question(execution: &Execution, n: usize, queue: bool) -> Option<Ask> {
     let used = execution.policy.budgets.get(n)?;
     let spending = execution.spending.as_deref();
     Some(Ask {
@@ -67,6 +90,7 @@ fn question(execution: &Execution, n: usize, queue: bool) -> Option<Ask> {
         order: execution.order,
         queue,
         cap: caps_left(used, execution),
+        as_next: None,
         before: spent(execution).1.filter(|spent| !spent.is_zero()).cloned(),
     })
 }

@@ -18,7 +18,7 @@ mod stop;
 mod suspend;
 
 pub(super) use answer::{checked, granted, queued, refused};
-pub(super) use ask::{ask, ask_again, asks_of};
+pub(super) use ask::{ask, ask_again, asks_of, question};
 pub(super) use cap::fail_used_up;
 pub(super) use charge::priced;
 pub use charge::{ChargeLease, Charged, LeaseBudgets, LeasePermit, Recharge, Spent};
