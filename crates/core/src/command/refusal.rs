@@ -194,7 +194,7 @@ pub enum Refusal {
         dimension: String,
     },
     /// No such hold, or it has ended.
-    #[error("no hold {hold}: it has ended, or never was")]
+    #[error("no open hold {hold}: it is in doubt, has ended, or never was")]
     HoldNotFound {
         /// Its id.
         hold: HoldId,
