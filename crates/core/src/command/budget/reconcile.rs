@@ -197,7 +197,7 @@ impl Reconcile {
                 HoldKey::Permit(key) => partition.hold(&at).filter(|hold| !hold.in_doubt()).map(|_| key),
                 HoldKey::Free(_) => None,
             });
-            let waiting = partition.waiting_paths(namespace, tree);
+            let waiting = partition.waiting_paths_under(namespace, tree);
             let waiters = waiting.flat_map(|path| partition.queue(namespace, path).map(|(_, key)| key));
             let keys: Vec<PermitKey> = holds.chain(waiters).collect();
             elapse::ask_after(context, keys);
