@@ -46,7 +46,7 @@ pub struct Recount {
     pub carries: bool,
     /// There is more to read, behind this path.
     pub next: Option<String>,
-    /// Counters that are missing, or don't fit a budget: [`Reconcile`] puts them right.
+    /// Counters that are missing, or don't fit a budget: [`Reconcile`](super::Reconcile) puts them right.
     pub unfit: Vec<String>,
     /// Budgets that entries are about though their sums have not changed: to be counted by themselves.
     pub strangers: BTreeSet<String>,
