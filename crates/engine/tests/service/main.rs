@@ -20,6 +20,7 @@ mod lifecycle;
 mod logs;
 mod order;
 mod overspending;
+mod queueing;
 mod reconciling;
 mod result;
 mod retries;
